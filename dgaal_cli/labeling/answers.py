@@ -36,6 +36,7 @@ class Answers:
         open_round.task, open_round.taken_back = receipt.next_task, None
         open_round.on_screen = None
         open_round.stats.add(press, image, receipt)
+        open_round.stats.recount()
         open_round.stats.measure_pace(press.elapsed_ms)
         open_round.learn(press.item_id, press.label)
         open_round.queue.drop(press.item_id, comes_back=press.kind == "skip")

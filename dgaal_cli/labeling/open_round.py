@@ -147,7 +147,7 @@ class OpenRound:
 
     def relearn(self, items: Collection[ItemId]) -> None:
         """Update statistics and learner after answers were undone."""
-        self.stats.reread()
+        self.stats.reread(items)
         answered = {answer.item_id: answer.label for answer in self.stats.history}
         for item in items:
             self.learn(item, answered.get(item, self.labels.get(item)))

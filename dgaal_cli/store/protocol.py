@@ -247,8 +247,13 @@ class LabelReader(Protocol):
         """Return the number of the newest event; a training run reads up to it."""
         ...
 
-    def counts(self) -> Counts:
-        """Count items, labels and answers."""
+    def counts(self, *, known: Counts | None = None) -> Counts:
+        """Count items, labels and answers.
+
+        Args:
+            known: Counts of an earlier call: only images with newer events are counted again, and
+                changes of the pool and of image states since then are not seen.
+        """
         ...
 
     def events(

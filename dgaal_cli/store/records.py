@@ -343,6 +343,8 @@ class ImportReport:
 class Counts:
     """Counts of pool items, unless noted otherwise."""
 
+    newest_event: int
+    """Number of the newest event that was counted."""
     items: int
     """Distinct readable images of the pool."""
     labeled: int

@@ -1,13 +1,13 @@
-"""Read effective labels (current or at a watermark), answers, counts and the history."""
+"""Read effective labels (current or at a watermark), answers and the history."""
 
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.ids import ItemId
 from dgaal_cli.store.instants import to_iso
-from dgaal_cli.store.records import AnswerRecord, Counts, EventRecord, Label, LabelRecord
+from dgaal_cli.store.records import AnswerRecord, EventRecord, Label, LabelRecord
 from dgaal_cli.store.sqlite import event_rows, label_rows, projection
 from dgaal_cli.store.sqlite.items import decode_path
 
@@ -123,56 +123,23 @@ def withdrawn(connection: sqlite3.Connection) -> list[AnswerRecord]:
     return answers(connection, connection.execute(_WITHDRAWN).fetchall())
 
 
-def counts(connection: sqlite3.Connection) -> Counts:
-    """Count items, labels and answers."""
-    groups = connection.execute(
-        """SELECT i.is_synthetic, sum(i.state <> 'quarantined'), count(v.label_id),
-        sum(v.event_id IS NOT NULL AND v.label_id IS NULL),
-        sum(v.event_id IS NULL AND i.state = 'ok'), count(*)
-        FROM item i LEFT JOIN verdict v USING(item_id) GROUP BY i.is_synthetic"""
-    )
-    by_kind: dict[int, list[int]] = {kind: found for kind, *found in groups}
-    pool, synthetic = (by_kind.get(kind, [0] * 5) for kind in (0, 1))
-    others = connection.execute(
-        """SELECT (SELECT count(*) FROM answer a JOIN event e USING(event_id)
-         WHERE a.says IN ('label','cannot_tell') AND e.provenance IN ('human','simulated')),
-        (SELECT count(DISTINCT item_id) FROM flagged), (SELECT count(*) FROM unreadable)"""
-    ).fetchone()
-    by_class = connection.execute(
-        "SELECT n.class_uid, count(*) FROM verdict v JOIN item i USING(item_id) "
-        "JOIN label_class n USING(label_id) WHERE NOT i.is_synthetic GROUP BY n.class_uid"
-    )
-    return Counts(
-        items=pool[0],
-        labeled=pool[1],
-        cannot_tell=pool[2],
-        unlabeled=pool[3],
-        synthetic=synthetic[4],
-        synthetic_labeled=synthetic[1],
-        annotations=others[0],
-        flagged=others[1],
-        quarantined=others[2],
-        by_class={ClassUid(uid): count for uid, count in by_class},
-    )
-
-
 def page(
     connection: sqlite3.Connection, count: int, *, is_newest_first: bool = False, **matching: Any
 ) -> list[EventRecord]:
     """Return up to ``count`` events that match; see ``LabelReader.events``."""
     order = "DESC" if is_newest_first else "ASC"
-    values = {"after": 0, "item_id": None, "annotator": None, "round": None, "kind": None}
+    given = {"after": 0} | {name: value for name, value in matching.items() if value is not None}
+    # Only conditions that are given, so that SQLite can use an index.
+    where = "".join(f" AND e.{name} = :{name}" for name in given if name != "after")
     rows = connection.execute(
         f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample AS sample_id, e.annotator,
         e.note, e.refers_to, e.counted AS is_counted, e.provenance, e.round, e.elapsed_ms,
         ifnull(e.made_us, e.at_us) AS at, e.session, s.predicted, s.ui, {label_rows.COLUMNS}
         FROM event e JOIN item i USING(item_id) LEFT JOIN label l USING(label_id)
         LEFT JOIN shown s USING(shown_id)
-        WHERE e.event_id > :after AND (:item_id IS NULL OR e.item_id = :item_id)
-        AND (:annotator IS NULL OR e.annotator = :annotator)
-        AND (:round IS NULL OR e.round = :round) AND (:kind IS NULL OR e.kind = :kind)
-        ORDER BY e.event_id {order} LIMIT :count""",  # noqa: S608 - constants
-        {**values, **matching, "count": count},
+        WHERE e.event_id > :after{where}
+        ORDER BY e.event_id {order} LIMIT :count""",  # noqa: S608 - names of columns
+        {**given, "count": count},
     )
     return _records(EventRecord, rows)
 

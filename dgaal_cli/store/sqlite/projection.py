@@ -28,17 +28,17 @@ _TABLES = ("answer", "flagged", "verdict")
 def refresh(connection: sqlite3.Connection, chosen: Iterable[ItemId]) -> None:
     """Recompute the projections of some items from their events."""
     numbers = json.dumps(sorted(set(chosen)))
-    states = list(_states(connection, numbers))
+    found = list(states(connection, numbers))
     for table in _TABLES:
         connection.execute(
             f"DELETE FROM {table} WHERE item_id IN (SELECT value FROM json_each(?))",  # noqa: S608
             (numbers,),
         )
-        rows = (row for item_id, _, folded in states for row in _rows(item_id, folded)[table])
+        rows = (row for item_id, _, folded in found for row in _rows(item_id, folded)[table])
         _insert(connection, table, rows)
     connection.executemany(
         "UPDATE item SET done = ? WHERE item_id = ?",
-        ((folded.done, item_id) for item_id, done, folded in states if folded.done != done),
+        ((folded.done, item_id) for item_id, done, folded in found if folded.done != done),
     )
 
 
@@ -50,18 +50,21 @@ def refresh_shared(connection: sqlite3.Connection) -> None:
         refresh(connection, found[start : start + _BATCH])
 
 
-def _states(connection: sqlite3.Connection, numbers: str) -> Iterator[tuple[ItemId, int, Folded]]:
+def states(
+    connection: sqlite3.Connection, numbers: str, *, newest: int = 2**62
+) -> Iterator[tuple[ItemId, int, Folded]]:
     """Yield number, stored ``done`` and folded events of some items.
 
     Args:
         connection: Connection to the store.
         numbers: JSON array of item numbers.
+        newest: Number of the newest event to use.
     """
     rows = connection.execute(
         f"SELECT {_COLUMNS}, i.item_id, i.need, i.done "  # noqa: S608
-        "FROM item i LEFT JOIN event e USING(item_id) "
+        "FROM item i LEFT JOIN event e ON e.item_id = i.item_id AND e.event_id <= ? "
         "WHERE i.item_id IN (SELECT value FROM json_each(?)) ORDER BY i.item_id, e.event_id",
-        (numbers,),
+        (newest, numbers),
     )
     for (item_id, need, done), events in groupby(rows, key=itemgetter(-3, -2, -1)):
         facts = (_fact(row) for row in events if row[0] is not None)
@@ -95,7 +98,7 @@ def check_newest(connection: sqlite3.Connection, path: Path) -> None:
         "SELECT json_group_array(DISTINCT item_id) FROM "
         "(SELECT item_id FROM event ORDER BY event_id DESC LIMIT 100)"
     ).fetchone()[0]
-    for item_id, done, folded in _states(connection, newest):
+    for item_id, done, folded in states(connection, newest):
         found = {
             table: set(
                 connection.execute(f"SELECT * FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608

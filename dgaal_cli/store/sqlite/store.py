@@ -27,6 +27,7 @@ from dgaal_cli.store.records import (
 from dgaal_cli.store.sqlite import answers as answer_rows
 from dgaal_cli.store.sqlite import backups, history, imports, projection, queries, tallies
 from dgaal_cli.store.sqlite import classes as class_rows
+from dgaal_cli.store.sqlite import counts as item_counts
 from dgaal_cli.store.sqlite import items as item_rows
 from dgaal_cli.store.sqlite.acknowledged import Acknowledged
 from dgaal_cli.store.sqlite.connection import Connection, Database
@@ -149,7 +150,7 @@ class SqliteStore:
     disputed = _reads(tallies.disputed)
     flagged = _reads(item_rows.flagged)
     watermark = _reads(history.watermark)
-    counts = _reads(history.counts)
+    counts = _reads(item_counts.counts)
     latest_events = _reads(history.latest)
     submit = _appends(answer_rows.submit, events_of=lambda receipt: [receipt.event_id])
     submit_many = _appends(

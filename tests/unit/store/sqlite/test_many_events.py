@@ -14,7 +14,11 @@ from many_events import bytes_read, make_store
 from dgaal_cli.api.doctor import doctor
 from dgaal_cli.api.labels import check, export_labels
 from dgaal_cli.config.load import load_config
+from dgaal_cli.config.schema import Config, PoolConfig
 from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.labeling.round_stats import RoundStats
+from dgaal_cli.labeling.session import LabelSession
+from dgaal_cli.labeling.view import Press
 from dgaal_cli.store.exchange.json_array import json_array
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer, NewSynthetic
@@ -74,6 +78,31 @@ def undo_steps(path: Path) -> int:
 
 def test_undo_does_not_grow_with_events(made, many):
     assert undo_steps(many) <= 2 * undo_steps(made / f"{FEW}.db") + 10
+
+
+def undo_steps_of_session(path: Path) -> int:
+    workspace, config = Workspace(path.parent), Config(pool=PoolConfig(source="pool"))
+    with open_store(path) as store:
+        session = LabelSession(store, config=config, workspace=workspace, annotator="sam")
+        view = session.open()
+        label = class_label(view.classes[0].uid)
+        item_id = store.open_query().entries[0].item_id
+        press = Press(op_id="b" * 32, kind="label", item_id=item_id, label=label)
+        steps = steps_of(store, lambda: session.answer(press))
+        before = store.watermark()
+        steps += steps_of(store, session.undo)
+        assert store.watermark() == before + 1
+        return steps
+
+
+def test_undo_of_a_session_does_not_grow_with_events(made, many):
+    assert undo_steps_of_session(many) <= 2 * undo_steps_of_session(made / f"{FEW}.db") + 10
+
+
+def test_control_undo_that_counts_everything_is_caught(made, many, monkeypatch):
+    monkeypatch.setattr(RoundStats, "recount", lambda stats: stats.open(stats._query))
+    with pytest.raises(AssertionError):
+        test_undo_of_a_session_does_not_grow_with_events(made, many)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts what Linux reports as read")
