@@ -98,6 +98,17 @@ class ArtifactWritten(Event, frozen=True):
     seconds: float
 
 
+class ReadProgress(Event, frozen=True):
+    """Progress of reading the images of a pool; the last one has ``done`` equal to ``total``."""
+
+    done: int
+    total: int | None
+    """None while the images are still being counted."""
+    rate: float
+    """Images per second."""
+    unreadable: int = 0
+
+
 class ScoreProgress(Event, frozen=True):
     """Progress of a scoring run."""
 
@@ -128,6 +139,7 @@ AnyEvent = (
     | RoundTrained
     | QueryChosen
     | ArtifactWritten
+    | ReadProgress
     | ScoreProgress
     | FeatureProgress
 )

@@ -16,6 +16,7 @@ from dgaal_cli.data.sources import open_source
 from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
@@ -67,11 +68,12 @@ class InitResult:
     """How images that are not square, or of other sizes, are resized; empty without such images."""
 
 
-def init(request: InitRequest) -> InitResult:
+def init(request: InitRequest, *, emit: Emit = ignore) -> InitResult:
     """Survey the pool, then write the store and, last, ``dgaal.toml``.
 
     Args:
         request: Folder, pool, classes and preset.
+        emit: Listener for progress.
 
     Raises:
         UsageError: A workspace exists already, or a name is unknown.
@@ -82,7 +84,7 @@ def init(request: InitRequest) -> InitResult:
     _check_request(request, root)
     with _claimed(root):
         _check_free(root)  # another process may have made it meanwhile
-        return _init(request, Workspace(root))
+        return _init(request, Workspace(root), emit)
 
 
 @contextmanager
@@ -103,11 +105,11 @@ def _claimed(root: Path) -> Generator[None]:
         raise
 
 
-def _init(request: InitRequest, workspace: Workspace) -> InitResult:
+def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     source = open_source(request.pool, base=request.base)
     if request.test:
         open_source(request.test, base=request.base)
-    found = survey(source)
+    found = survey(source, emit=emit)
     classes = _classes(request, found)
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),

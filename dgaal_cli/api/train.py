@@ -9,7 +9,7 @@ from pathlib import Path
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
-from dgaal_cli.events import Emit, RoundStarted
+from dgaal_cli.events import AnyEvent, Emit, ReadProgress, RoundStarted
 from dgaal_cli.methods.base import Method
 from dgaal_cli.rounds.engine import train_round
 from dgaal_cli.rounds.folder import prepare, record_events
@@ -26,7 +26,7 @@ from dgaal_cli.rounds.resume_state import (
 from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.training.budget import Stopwatch
+from dgaal_cli.training.budget import Stopwatch, check_reading
 from dgaal_cli.training.compiling import explain_compiler_errors
 from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import machine_of, settings_of
@@ -57,6 +57,7 @@ def train(  # noqa: PLR0913 - every option of one training
     is_fresh: bool = False,
     must_resume: bool = False,
     budget_s: float | None = None,
+    began: float | None = None,
     assignments: Sequence[str] = (),
     is_inexact_allowed: bool = False,
     has_event_files: bool = False,
@@ -73,8 +74,10 @@ def train(  # noqa: PLR0913 - every option of one training
         emit: Listener for progress; called by process 0 only.
         is_fresh: Discard an interrupted training of this round and start from scratch.
         must_resume: Raise an error if there is no interrupted training to resume.
-        budget_s: Time limit of the round in seconds, interrupted runs included; steps are skipped
-            to keep it. None: the limit that the round started with, or no limit.
+        budget_s: Time limit of the round in seconds, which includes reading the pool and
+            interrupted runs; steps are skipped to keep it. None: that of an interrupted run, if
+            there is one.
+        began: ``time.perf_counter()`` when the time of this run began; None for now.
         assignments: Values of ``config`` that were set on the command line, in this run or in
             interrupted runs of this round; saved for the next resume.
         is_inexact_allowed: Resume with another processor, thread count, precision or versions than
@@ -83,14 +86,14 @@ def train(  # noqa: PLR0913 - every option of one training
 
     Raises:
         UsageError: Nothing changed since the last round was trained, there is no training to
-            resume, a batch does not fit into memory, one pass does not fit into the time, or
-            torch's compiler fails.
+            resume, a batch does not fit into memory, reading the pool or one pass does not fit into
+            the time, or torch's compiler fails.
         CheckpointError: An interrupted training belongs to other labels, settings or machine.
         InterruptedRunError: A signal stopped the training; the state is saved.
         CheckFailedError: A loss became infinite or NaN.
         BusyError: Another process trains in this workspace.
     """
-    stopwatch = Stopwatch()
+    stopwatch = Stopwatch() if began is None else Stopwatch(began=began)
     earlier = None if is_fresh else newest_resume_state(workspace)
     if budget_s is None and earlier is not None:
         budget_s = earlier.budget_s
@@ -184,7 +187,7 @@ class _Training:
 
     def run(self, emit: Emit) -> TrainResult:
         """Read the round's data, train, and let process 0 write the result."""
-        bench = self._gather(emit)
+        bench = self._gather(self._within_budget(emit))
         trained, too_large = None, None
         try:
             with explain_out_of_memory(f"round {self.number}", self.runtime.device, advice=SMALLER):
@@ -232,6 +235,16 @@ class _Training:
         else:
             bench.data.seed = seed_of(self.config.seed, *runtime.seed_parts())
         return bench
+
+    def _within_budget(self, emit: Emit) -> Emit:
+        """Return a listener that stops the reading of the pool if the time budget is too short."""
+
+        def check(event: AnyEvent) -> None:
+            emit(event)
+            if self.budget_s is not None and isinstance(event, ReadProgress):
+                check_reading(event, self.budget_s, self.stopwatch)
+
+        return check
 
     def _start(
         self,

@@ -13,6 +13,7 @@ from dgaal_cli.events import (
     AnyEvent,
     FeatureProgress,
     PhaseStarted,
+    ReadProgress,
     RoundStarted,
     RoundTrained,
     ScoreProgress,
@@ -21,6 +22,8 @@ from dgaal_cli.events import (
 )
 
 PLAIN_INTERVAL_S = 30.0
+
+_Counted = ReadProgress | ScoreProgress | FeatureProgress
 
 
 class Progress:
@@ -46,6 +49,8 @@ class Progress:
                 self.close()
             case Warned():
                 self._print(f"[yellow]note:[/] {escape(show(event.message))}")
+            case ReadProgress():
+                self._count(event, "reading the pool")
             case ScoreProgress():
                 self._count(event, "scoring")
             case FeatureProgress():
@@ -74,9 +79,9 @@ class Progress:
             if event.step == event.steps:
                 self.close()
 
-    def _count(self, event: ScoreProgress | FeatureProgress, title: str) -> None:
+    def _count(self, event: _Counted, title: str) -> None:
         if not self._is_live:
-            self._print_periodically(_images(event))
+            self._print_periodically(f"{title}: {_images(event)}")
             return
         bars = self._bars or self._show_bar(title, "", total=None)
         # The total is known later than the first images: files are still being counted.
@@ -105,7 +110,7 @@ class Progress:
             self._bars = None
 
 
-def _images(event: ScoreProgress | FeatureProgress) -> str:
+def _images(event: _Counted) -> str:
     """Return the number of images, the rate and the remaining time as text."""
     total = left = ""
     if event.total is not None:

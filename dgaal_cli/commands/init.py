@@ -82,7 +82,7 @@ def init(
     )
     keep_private(request.root)
     with interruption.listening():
-        result = make(request)
+        result = make(request, emit=context.listener())
     document = {
         "workspace": result.workspace.root,
         "images": result.images,

@@ -4,6 +4,7 @@ import importlib
 import os
 import shlex
 import sys
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def train(
     prints_events: Events = False,
 ) -> None:
     """Train the next round on the current labels; an interrupted round is resumed."""
+    began = time.perf_counter()
     context: Context = ctx.obj
     if is_fresh and is_resumed:
         raise UsageError("--fresh and --resume contradict each other; use one")
@@ -92,6 +94,7 @@ def train(
         is_fresh=is_fresh,
         must_resume=is_resumed,
         budget_s=None if time_budget is None else parse_duration(time_budget),
+        began=began,
         assignments=own,
         is_inexact_allowed=is_inexact_allowed,
         has_event_files=has_event_files,

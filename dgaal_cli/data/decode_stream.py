@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, concatenate
 from dgaal_cli.data.decoders.launch import worker_count
+from dgaal_cli.data.decoders.load import COLOR_GAP
 from dgaal_cli.data.decoders.process import (
     DecodedMany,
     DecoderDiedError,
@@ -209,6 +210,7 @@ def _unchanged(payloads: list[_Payload], shape: Shape) -> DecodedMany:
         changed_at=[0] * count,
         widths=[shape.side] * count,
         heights=[shape.side] * count,
+        is_color=[],
     )
 
 
@@ -233,13 +235,14 @@ def _from_arrays(arrays: list[Pixels], shape: Shape) -> DecodedMany:
         for array, why in zip(arrays, reasons, strict=True)
     ]
     return DecodedMany(
-        pixels=np.stack([one for one, _ in fitted]),
+        pixels=_blank(count, shape) if shape.looks else np.stack([one for one, _ in fitted]),
         errors=reasons,
         sha256=[array_digest(array) for array in arrays] if shape.hashes else [],
         sizes=[array.nbytes for array in arrays],
         changed_at=[0] * count,
         widths=[width for width, _ in sizes],
         heights=[height for _, height in sizes],
+        is_color=[_has_color(one) for one, _ in fitted] if shape.looks else [],
     )
 
 
@@ -255,15 +258,24 @@ def _from_array(array: Pixels, shape: Shape) -> tuple[Pixels, str]:
         return np.zeros(shape.array, np.uint8), describe(error)
 
 
+def _has_color(image: Pixels) -> bool:
+    return bool((image.max(axis=2) - image.min(axis=2) > COLOR_GAP).any())
+
+
+def _blank(count: int, shape: Shape) -> Pixels:
+    return np.zeros((count, *shape.array), np.uint8)
+
+
 def _unreadable(reasons: list[str], shape: Shape) -> DecodedMany:
     count = len(reasons)
     nothing = [0] * count
     return DecodedMany(
-        pixels=np.zeros((count, *shape.array), np.uint8),
+        pixels=_blank(count, shape),
         errors=reasons,
         sha256=[bytes(32)] * count if shape.hashes else [],
         sizes=nothing,
         changed_at=nothing,
         widths=nothing,
         heights=nothing,
+        is_color=[False] * count if shape.looks else [],
     )

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,16 @@ import numpy as np
 
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decode_stream import decode_stream, image_digest
+from dgaal_cli.data.decode_stream import decode_stream, decode_to, image_digest
+from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.reading import Reading, counting
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError, StorageError
 from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
 
 _MAX_LOOKUPS = 64
@@ -27,9 +30,8 @@ _MAX_LOOKUPS = 64
 _KEPT_CACHES = 6
 _RULE = "whole-decode"
 """How pixels are computed; part of the digest of a cache."""
-_SURVEY_SIDE = 32
-_COLOR_GAP = 16
-"""Difference of two channels, in levels, that rounding by JPEG never causes in a gray image."""
+_LOOK = Shape(side=32, channels=3, hashes=True, reduces=True, looks=True)
+"""How a survey decodes an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +86,13 @@ class ChangedPoolError(InputDataError):
         self.differences = tuple(differences)
 
 
-def survey(source: Source, *, workers: int = 0) -> Survey:
-    """Read every image of a pool once.
+def survey(source: Source, *, workers: int = 0, emit: Emit = ignore) -> Survey:
+    """Read, hash and decode every image of a pool once.
 
     Args:
         source: The pool.
         workers: Decoder processes; 0 starts one per CPU.
+        emit: Listener for progress.
 
     Raises:
         InputDataError: The pool contains no readable image.
@@ -98,13 +101,13 @@ def survey(source: Source, *, workers: int = 0) -> Survey:
     items: list[Surveyed] = []
     unreadable: list[tuple[SampleId, str]] = []
     is_color = False
-    batches = decode_stream(
-        source.entries(), size=_SURVEY_SIDE, channels=3, workers=workers, reduces=True
-    )
-    with contextlib.closing(batches):
+    batches = decode_to(_LOOK, source.entries(), workers=workers, chunk=64)
+    with contextlib.closing(batches), counting(source, emit) as total:
+        reading = Reading(emit, total)
         for batch in batches:
             interruption.check("stopped while reading the pool; nothing was changed")
-            is_color = is_color or _has_color(batch.pixels)
+            reading.add(len(batch.entries), unreadable=len(batch.entries) - int(batch.ok.sum()))
+            is_color = is_color or any(batch.is_color)
             _collect(batch, items, unreadable)
     if not items:
         raise InputDataError(_no_images_message(source, unreadable))
@@ -125,6 +128,7 @@ def load_pixels(
     cache: Path | None = None,
     workers: int = 0,
     sha256: Sequence[bytes] = (),
+    emit: Emit = ignore,
 ) -> Pixels:
     """Return the pixels of many samples at one size.
 
@@ -140,6 +144,7 @@ def load_pixels(
         workers: Decoder processes; 0 starts one per CPU.
         sha256: Expected digests of the samples' encoded bytes; empty disables the check. Cached
             pixels were checked when the cache was written.
+        emit: Listener for progress; it stops the decoding if it raises.
 
     Returns:
         uint8 (N, size, size, channels).
@@ -155,13 +160,13 @@ def load_pixels(
     shape = (len(ids), size, size, channels)
     if cache is None or not ids:
         pixels = np.empty(shape, np.uint8)
-        for start, block in _blocks(entries, shape, workers, sha256):
+        for start, block in _blocks(entries, shape, workers, sha256, emit):
             pixels[start : start + len(block)] = block
         return pixels
     path = cache / f"pixels-{_digest(source, entries, shape, sha256)}.npy"
     mapped = _open_cache(path, shape)
     if mapped is None:
-        _write_cache(path, _blocks(entries, shape, workers, sha256), shape)
+        _write_cache(path, _blocks(entries, shape, workers, sha256, emit), shape)
         mapped = _open_cache(path, shape)
     if mapped is None:
         raise InputDataError(f"the pixel cache {path} changed while it was read; try again")
@@ -171,7 +176,7 @@ def load_pixels(
 def digest_of(source: Source, sample_id: SampleId) -> bytes | None:
     """Return the SHA-256 of a sample as in ``survey``; None if it is missing or unreadable."""
     try:
-        return _entry_digest(source.get(sample_id))
+        return image_digest(source.get(sample_id).read())
     except InputDataError:
         return None
 
@@ -189,7 +194,7 @@ def find_differences(
         if name not in found:
             continue
         try:
-            digest = _entry_digest(found[name])
+            digest = image_digest(found[name].read())
         except UnreadableImageError as error:
             differences.append(_unreadable(name, error.reason))
             continue
@@ -216,10 +221,6 @@ def _collect(
                 split=entry.split,
             )
         )
-
-
-def _has_color(pixels: Pixels) -> bool:
-    return bool((pixels.max(axis=3) - pixels.min(axis=3) > _COLOR_GAP).any())
 
 
 def _no_images_message(source: Source, unreadable: list[tuple[SampleId, str]]) -> str:
@@ -257,26 +258,25 @@ def _find(
     return found, missing
 
 
-def _entry_digest(entry: Entry) -> bytes:
-    return image_digest(entry.read())
-
-
 def _blocks(
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     shape: tuple[int, int, int, int],
     workers: int,
     sha256: Sequence[bytes],
+    emit: Emit,
 ) -> Iterator[tuple[int, Pixels]]:
     """Decode all entries; after the last, raise ``ChangedPoolError`` with all that have changed."""
     _, size, _, channels = shape
     start = 0
     found: list[Difference] = []
+    reading = Reading(emit, lambda: len(entries))
     batches = decode_stream(
         entries, size=size, channels=channels, workers=workers, chunk=256, hashes=bool(sha256)
     )
     with contextlib.closing(batches):
         for batch in batches:
             interruption.check("stopped while decoding the pool; nothing was changed")
+            reading.add(len(batch.entries))
             found += _differences(batch, sha256[start : start + len(batch.entries)])
             if not found:
                 yield start, batch.pixels

@@ -58,6 +58,7 @@ def sound_pixels(
                 cache=workspace.cache_path,
                 workers=config.threads,
                 sha256=[item.sha256 for item in items],
+                emit=emit,
             )
             break
         except ChangedPoolError as error:

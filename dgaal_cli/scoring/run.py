@@ -1,9 +1,7 @@
 """One scoring run: score a source, then write the table, the features and the contact sheet."""
 
-import contextlib
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -14,9 +12,9 @@ from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.data.decoders.launch import usable_cpus
+from dgaal_cli.data.reading import counting
 from dgaal_cli.data.sources.base import Source
-from dgaal_cli.errors import DgaalError
-from dgaal_cli.events import Emit, ScoreProgress, Warned, ignore
+from dgaal_cli.events import Emit, ScoreProgress, Warned
 from dgaal_cli.scoring.drift import DriftMeter
 from dgaal_cli.scoring.features import FeatureFile
 from dgaal_cli.scoring.journal import Journal, text_digest
@@ -56,17 +54,14 @@ class ScoringRun:
         self._threads = options.threads or usable_cpus()
         self._batch = options.batch or DEFAULT_BATCH
         self._best: list[Row] = []
-        self._total = source.count()
-        self._is_over = threading.Event()
+        self._total: Callable[[], int | None] = source.count
         self._started = self._reported = time.perf_counter()
 
     def run(self) -> ScoreResult:
         """Score, rank and write."""
         options = self._options
         with ExitStack() as stack:
-            stack.callback(self._is_over.set)
-            if self._total is None and self._emit is not ignore:
-                threading.Thread(target=self._count, name="dgaal-count", daemon=True).start()
+            self._total = stack.enter_context(counting(self._source, self._emit))
             if self._table is not None:
                 self._journal = stack.enter_context(Journal(self._table, self._identity()))
             folder = self._journal.folder if self._journal else None
@@ -88,16 +83,6 @@ class ScoringRun:
     @property
     def _keeps_features(self) -> bool:
         return self._options.features is not None or self._options.diverse
-
-    def _count(self) -> None:
-        """Count the entries of a source without a known length, for the progress report."""
-        count = 0
-        with contextlib.suppress(DgaalError):  # scoring reads the source and raises it, too
-            for _ in self._source.entries():
-                count += 1
-                if self._is_over.is_set():
-                    return
-        self._total = count
 
     def _identity(self) -> dict[str, str]:
         return {
@@ -208,7 +193,7 @@ class ScoringRun:
         self._emit(
             ScoreProgress(
                 done=self._done,
-                total=self._done if is_last else self._total,
+                total=self._done if is_last else self._total(),
                 rate=self._rate(now - self._started),
                 unreadable=self._unreadable,
             )

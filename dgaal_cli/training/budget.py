@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dgaal_cli.errors import UsageError
+from dgaal_cli.events import ReadProgress
 from dgaal_cli.training.phase import Phase
 
 PROBE_STEPS = 6
@@ -26,6 +27,8 @@ RESERVE = 0.05
 """Share of the whole budget that is reserved for measuring and saving."""
 MIN_TIME_SHARE = 0.25
 """Minimum time of a phase, as a part of an equal share of the time."""
+MEASURED_S = 1.0
+"""Seconds of reading after which its rate is known."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -67,6 +70,24 @@ class Stopwatch:
     def seconds(self) -> float:
         """Total so far."""
         return self.before + time.perf_counter() - self.began
+
+
+def check_reading(progress: ReadProgress, budget_s: float, stopwatch: Stopwatch) -> None:
+    """Check, while the pool is read, that reading it leaves time to train.
+
+    Raises:
+        UsageError: At the measured rate, reading alone takes longer than the budget.
+    """
+    if progress.total is None or not 0 < progress.rate * MEASURED_S <= progress.done:
+        return
+    takes_s = stopwatch.seconds + (progress.total - progress.done) / progress.rate
+    needed_s = math.ceil(takes_s / (1 - RESERVE))
+    if needed_s > budget_s:
+        raise UsageError(
+            f"a time budget of {budget_s:g} s is too short: reading the {progress.total:,} images "
+            f"of the pool takes about {takes_s:.0f} s here, and training comes after it; "
+            f"give more than {needed_s} s"
+        )
 
 
 def time_share(phase: Phase, later: Sequence[Phase]) -> float:

@@ -3,19 +3,25 @@
 The first bytes of a file determine its format, never its name: see ``registry``.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from dgaal_cli.data.decoders.base import TILES, DecodedImage, Framing, Target, check_size
 from dgaal_cli.data.decoders.registry import find_format, load_decoder, not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
     from PIL import Image
 
 RESIZE_RULE = "stretch-bilinear"
 
+COLOR_GAP = 16
+"""Difference of two channels, in levels, that rounding by JPEG never causes in a gray image."""
+
 _MODES = {1: "L", 3: "RGB"}
+_T = TypeVar("_T")
 
 
 class Picture(NamedTuple):
@@ -23,6 +29,17 @@ class Picture(NamedTuple):
 
     image: "Image.Image"
     """Mode L or RGB, upright."""
+    width: int
+    """Width of the upright original, in pixels."""
+    height: int
+    """Height of the upright original, in pixels."""
+
+
+class Look(NamedTuple):
+    """What a survey needs of an image."""
+
+    is_color: bool
+    """Whether it has real color, not only three equal channels."""
     width: int
     """Width of the upright original, in pixels."""
     height: int
@@ -37,6 +54,20 @@ def load_picture(data: bytes, target: Target) -> Picture:
     Raises:
         UnreadableImageError: The bytes cannot be decoded.
     """
+    return _decode(data, target, lambda image, w, h: Picture(_fitted(image, target), w, h))
+
+
+def look_at(data: bytes, target: Target) -> Look:
+    """Decode one image, and look for color in it at the side of ``target``.
+
+    Raises:
+        UnreadableImageError: See ``load_picture``.
+    """
+    return _decode(data, target, lambda image, w, h: Look(_is_color(image, target.side), w, h))
+
+
+def _decode(data: bytes, target: Target, use: "Callable[[Image.Image, int, int], _T]") -> _T:
+    """Decode one image; call ``use`` with it, and with the width and height of the original."""
     if not data:
         raise UnreadableImageError("empty file")
     kind = find_format(data)
@@ -45,7 +76,7 @@ def load_picture(data: bytes, target: Target) -> Picture:
     try:
         decoded = load_decoder(kind)(data, kind.name, target)
         check_size(decoded.width, decoded.height)
-        return Picture(_fitted(_to_image(decoded), target), decoded.width, decoded.height)
+        return use(_to_image(decoded), decoded.width, decoded.height)
     except Exception as error:  # noqa: BLE001 - decoders raise many types on hostile bytes
         raise UnreadableImageError(describe(error)) from None
 
@@ -122,6 +153,17 @@ def _to_image(decoded: DecodedImage) -> "Image.Image":
     samples = cast("npt.NDArray[Any]", pixels)
     levels = to_uint8(samples, depth=decoded.depth, value_range=decoded.value_range)
     return Image.fromarray(levels[:, :, 0] if levels.shape[2:] == (1,) else levels)
+
+
+def _is_color(image: "Image.Image", side: int | None) -> bool:
+    if image.mode == "L":
+        return False
+    from PIL import ImageChops
+
+    red, green, blue = (image if side is None else stretch(image, side)).split()
+    highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    return any(ImageChops.subtract(highest, lowest).histogram()[COLOR_GAP + 1 :])
 
 
 def _fitted(image: "Image.Image", target: Target) -> "Image.Image":

@@ -21,6 +21,7 @@ from dgaal_cli.data.decoders.worker import (
     HASHES,
     ITEM,
     LIMIT_S,
+    LOOKS,
     READY,
     REDUCES,
     REQUEST,
@@ -46,7 +47,7 @@ class DecodedMany:
 
     pixels: Pixels
     """uint8 (n, side, side, C), or (n, TILES * side, side, C) for tiles; zero where an image is
-    unreadable."""
+    unreadable. Looks have no pixels: C is 0."""
     errors: list[str]
     """Why an image is unreadable; empty if readable."""
     sha256: list[bytes]
@@ -59,6 +60,8 @@ class DecodedMany:
     widths: list[int]
     """Widths of the upright originals, in pixels; 0 for unreadable images."""
     heights: list[int]
+    is_color: list[bool]
+    """Whether an image has real color; empty unless ``Shape.looks``."""
 
 
 Payload = bytes | str | os.PathLike[str]
@@ -81,11 +84,14 @@ class Shape:
     """How an image becomes a color square; None stretches it. Its side is ``side``."""
     has_tiles: bool = False
     """Whether to make tiles: see ``Target``."""
+    looks: bool = False
+    """Only look for real color, at this side; return no pixels."""
 
     @property
     def array(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image's pixels."""
-        return self.side * (TILES if self.has_tiles else 1), self.side, self.channels
+        """Height, width and channels of the returned pixels of an image."""
+        channels = 0 if self.looks else self.channels
+        return self.side * (TILES if self.has_tiles else 1), self.side, channels
 
     def fits(self, image: Pixels) -> bool:
         """Return whether the image already has this shape and needs no framing."""
@@ -118,7 +124,7 @@ class DecoderProcess:
         return flat.reshape(height, width, channels)
 
     def decode_many(self, payloads: Sequence[Payload], shape: Shape) -> DecodedMany:
-        """Decode images, at least one, one after another and stretch them to one size.
+        """Decode images, at least one, one after another; stretch them to one size or look at them.
 
         Raises:
             DecoderDiedError: The process died; the next call starts another.
@@ -133,6 +139,7 @@ class DecoderProcess:
             changed_at=list(columns[7]),
             widths=list(columns[0]),
             heights=list(columns[1]),
+            is_color=[count == 3 for count in columns[4]] if shape.looks else [],
         )
 
     def close(self) -> None:
@@ -187,7 +194,8 @@ class DecoderProcess:
 
 
 def _request(payloads: Sequence[Payload], shape: Shape, max_pixels: int) -> bytes:
-    share, flags = 0.0, HASHES * shape.hashes | REDUCES * shape.reduces | TILED * shape.has_tiles
+    share, flags = 0.0, HASHES * shape.hashes | REDUCES * shape.reduces
+    flags |= TILED * shape.has_tiles | LOOKS * shape.looks
     if shape.framing is not None:
         share = shape.framing.share
         flags |= FRAMES | BICUBIC * (shape.framing.interpolation == "bicubic")
@@ -195,7 +203,8 @@ def _request(payloads: Sequence[Payload], shape: Shape, max_pixels: int) -> byte
     contents = [os.fsencode(payload) for payload in payloads]  # keeps bytes unchanged
     items = map(ITEM.pack, kinds, map(len, contents))
     body = b"".join([*items, *contents])
-    sizes = (len(payloads), shape.side, shape.channels, max_pixels, flags, share, len(body))
+    side, channels = shape.array[1:]
+    sizes = (len(payloads), side, channels, max_pixels, flags, share, len(body))
     return REQUEST.pack(*sizes) + body
 
 

@@ -13,7 +13,7 @@ import sys
 from typing import BinaryIO
 
 from dgaal_cli.data.decoders.base import TILES, Framing, Target
-from dgaal_cli.data.decoders.load import load_picture, silence_decoders
+from dgaal_cli.data.decoders.load import load_picture, look_at, silence_decoders
 from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 from dgaal_cli.parent import watch_stdin
@@ -22,9 +22,10 @@ REQUEST = struct.Struct("<IIIIIdQ")
 """Number of items; side (0: original size); channels (0: original); max. pixels (0: unlimited);
 flags; ``Framing.share``; length of the body in bytes. The body has the ``ITEM`` of every item, then
 all payloads."""
-HASHES, REDUCES, FRAMES, BICUBIC, TILED = 1, 2, 4, 8, 16
+HASHES, REDUCES, FRAMES, BICUBIC, TILED, LOOKS = 1, 2, 4, 8, 16, 32
 """Flags: compute the digest of every file; decode JPEG at reduced size; use ``Framing``, with
-bicubic interpolation; make tiles."""
+bicubic interpolation; make tiles; send no pixels, but 3 as the number of sent channels of an image
+with real color, else 1."""
 ITEM = struct.Struct("<BQ")
 """Kind of payload and its length in bytes."""
 FROM_PATH, FROM_BYTES = 0, 1
@@ -34,7 +35,7 @@ side given, unreadable items have pixels, too (zeros), so that all items have th
 RESULT = struct.Struct("<IIIIIIQq32s")
 """Original width, height; sent width, height, channels; length of the reason; size of the file in
 bytes; its modification time in nanoseconds, 0 if this process did not read it; sha256."""
-READY = b"dgaal-decoder-4\n"
+READY = b"dgaal-decoder-5\n"
 
 LIMIT_S = 10.0
 """Max. seconds per image."""
@@ -80,9 +81,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
     pixels: list[bytes] = []
     for kind, size in ITEM.iter_unpack(body[:start]):
         signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-        result, reason, sent = _answer(
-            kind, body[start : start + size], target, hashes=bool(flags & HASHES)
-        )
+        result, reason, sent = _answer(kind, body[start : start + size], target, flags)
         start += size
         results.append(result)
         reasons.append(reason)
@@ -95,16 +94,19 @@ def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
     answers.flush()
 
 
-def _answer(
-    kind: int, payload: bytes, target: Target, *, hashes: bool
-) -> tuple[bytes, bytes, bytes]:
+def _answer(kind: int, payload: bytes, target: Target, flags: int) -> tuple[bytes, bytes, bytes]:
     """Return result, reason and pixels of one item."""
     data = b""
     changed_at = 0
     digest = bytes(32)
     try:
         data, changed_at = read_dated_file(payload) if kind == FROM_PATH else (payload, 0)
-        digest = _digest(data) if hashes else digest
+        digest = _digest(data) if flags & HASHES else digest
+        if flags & LOOKS:
+            look = look_at(data, target)
+            channels = 3 if look.is_color else 1
+            file = (len(data), changed_at, digest)
+            return RESULT.pack(look.width, look.height, 0, 0, channels, 0, *file), b"", b""
         picture = load_picture(data, target)
         image = picture.image
         pixels = image.tobytes()

@@ -146,3 +146,16 @@ def test_inherited_classes_become_labels_only_when_promoted(store, make_item):
 def test_unknown_item_id_is_an_error(store):
     with pytest.raises(UsageError, match="number 7"):
         store.item(ItemId(7))
+
+
+@pytest.mark.parametrize("earlier", [[], ["z"]])
+def test_first_images_are_added_as_later_ones_are(store, make_item, earlier):
+    """The first images of a store are added together, later ones one by one."""
+    names = ["a", "b", "same as a", "c", "a", "b"]
+    contents = ["1", "2", "1", "3", "1", "other"]
+    new = [make_item(name, content) for name, content in zip(names, contents, strict=True)]
+    store.add_items(make_item(name) for name in earlier)
+    assert store.add_items(new) == AddedItems(new=3, duplicates=1, known=1, changed=1)
+    assert [item.sample_id for item in store.items()] == [*earlier, "a", "b", "c"]
+    assert store.item_by_sample("same as a").item_id == len(earlier) + 1
+    assert store.item_by_sample("b").state == "changed"

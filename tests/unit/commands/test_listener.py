@@ -11,7 +11,7 @@ from dgaal_cli.commands import _listener
 from dgaal_cli.commands._context import Context
 from dgaal_cli.commands._listener import Progress
 from dgaal_cli.errors import UsageError
-from dgaal_cli.events import RoundStarted, ScoreProgress
+from dgaal_cli.events import ReadProgress, RoundStarted, ScoreProgress
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 
@@ -30,8 +30,8 @@ def test_plain_progress_line_is_written_every_30_seconds(
         now[0] += 1
         progress(scored(250 * second, 20_000 if second > 40 else None, unreadable=second // 59))
     assert capsys.readouterr().err.splitlines() == [
-        "7,250 images  250 images/s",
-        "14,750 of 20,000 images  250 images/s, 0:21 left, 1 unreadable",
+        "scoring: 7,250 images  250 images/s",
+        "scoring: 14,750 of 20,000 images  250 images/s, 0:21 left, 1 unreadable",
     ]
 
 
@@ -81,3 +81,16 @@ def test_bar_accepts_a_total_that_becomes_known_later(capsys: pytest.CaptureFixt
     progress(scored(1_128, 1_128))
     assert progress._bars is None
     assert capsys.readouterr().err == ""
+
+
+def test_reading_the_pool_says_what_remains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(_listener.time, "perf_counter", lambda: now[0])
+    progress = Progress()
+    now[0] += 31
+    progress(ReadProgress(done=5_000, total=200_000, rate=5_000.0, unreadable=2))
+    assert capsys.readouterr().err == (
+        "reading the pool: 5,000 of 200,000 images  5,000 images/s, 0:39 left, 2 unreadable\n"
+    )
