@@ -409,8 +409,13 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
         """Call ``rescue`` before a ``StoreChangedError`` is raised.
 
         Every other method raises this error if another program has moved, replaced or overwritten
-        the store. A method that writes checks this before and after its transaction.
+        the store. A method that writes checks this before and after its transaction; one that reads
+        need not check it again shortly after another check.
         """
+        ...
+
+    def check_unchanged(self) -> None:
+        """Check that no other program has moved, replaced or overwritten the store."""
         ...
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:

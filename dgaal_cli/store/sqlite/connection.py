@@ -52,6 +52,8 @@ WHOLE_BYTES = 4 << 20
 _NEWEST_ORPHAN = """SELECT 'event' FROM (SELECT item_id, label_id FROM event
     ORDER BY event_id DESC LIMIT 100) LEFT JOIN item i USING(item_id) LEFT JOIN label l
     USING(label_id) WHERE i.need IS NULL OR (label_id IS NOT NULL AND l.version IS NULL)"""
+_READ_PAGE = "SELECT count(*) FROM sqlite_schema WHERE rowid = 1"
+"""Reads a page of any store, which takes SQLite's shared lock."""
 _MAX_OPENINGS = 3
 """An overlay file system may replace a file when it is opened for writing."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -170,11 +172,15 @@ class Database:
             if self.connection.in_transaction:  # a read inside a write of this thread
                 yield self.connection
                 return
-            self._watch.check_path()
-            forget_pages(self.connection)
+            is_due = self._watch.is_due()
+            if is_due:
+                self._watch.check_path()
+                forget_pages(self.connection)
             self.connection.execute("BEGIN DEFERRED")
             try:
-                self._in_turn(lambda: self._watch.check(self.connection))
+                self._in_turn(lambda: self.connection.execute(_READ_PAGE).fetchone())
+                if is_due:
+                    self._watch.check(self.connection)
                 yield self.connection
             finally:
                 if self.connection.in_transaction:
@@ -250,6 +256,15 @@ class Database:
         with self._lock:
             self.connection.close()
             self._gate.close()
+
+    def check_unchanged(self) -> None:
+        """Check that this is the file that was opened, with all that was written to it.
+
+        Raises:
+            StoreChangedError: Another program changed the file.
+        """
+        with self._lock, self._explained_errors():
+            self._in_turn(self._check_unchanged)
 
     def _check_unchanged(self) -> None:
         self._watch.check_path()

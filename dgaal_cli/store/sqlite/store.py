@@ -206,6 +206,9 @@ class SqliteStore:
 
     # Maintenance
 
+    def check_unchanged(self) -> None:
+        self.database.check_unchanged()
+
     def on_change(self, rescue: Rescue) -> None:
         self.acknowledged.rescue = rescue
 
