@@ -100,6 +100,10 @@ class Images(Protocol):
         """Return the item at a path, which need not be its first path."""
         ...
 
+    def items_by_sample(self, sample_ids: Sequence[SampleId]) -> dict[SampleId, ItemRecord]:
+        """Return the items at some paths; paths without an item are left out."""
+        ...
+
     def replaced(self) -> list[tuple[SampleId, ItemState]]:
         """Return images whose file is missing or has other content now, by name."""
         ...
@@ -342,7 +346,7 @@ class LabelWriter(Protocol):
 
     def import_labels(
         self,
-        given: Sequence[ImportedLabel],
+        given: Iterable[ImportedLabel],
         *,
         new_classes: Sequence[ClassRecord] = (),
         session: str = "import",

@@ -121,6 +121,7 @@ class SqliteStore:
     unanswered = _reads(item_rows.unanswered)
     item = _reads(item_rows.one)
     item_by_sample = _reads(item_rows.of_sample)
+    items_by_sample = _reads(item_rows.of_samples)
     replaced = _reads(item_rows.replaced)
     quarantined = _reads(item_rows.quarantined)
     add_items = _writes(item_rows.add)
@@ -191,7 +192,7 @@ class SqliteStore:
 
     def import_labels(
         self,
-        given: Sequence[ImportedLabel],
+        given: Iterable[ImportedLabel],
         *,
         new_classes: Sequence[ClassRecord] = (),
         session: str = "import",
