@@ -13,6 +13,7 @@ from typing import cast
 
 from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.features.cache import cache_folder, open_shards
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.runtime.devices import count_cuda_devices
 from dgaal_cli.scratch import sweep
@@ -87,10 +88,28 @@ def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
     litter = Finding(name="temporary files", found=removed)
     found = [_file_system(workspace, location), _backups(location), litter]
     try:
-        configuration(workspace)
+        config = configuration(workspace)
     except UsageError as error:
-        found.append(Finding(name="dgaal.toml", level="risk", found=str(error)))
-    return found
+        return [*found, Finding(name="dgaal.toml", level="risk", found=str(error))]
+    cache = cache_folder(workspace, config.features)
+    return [*found, _features(cache)] if cache.is_dir() else found
+
+
+def _features(cache: Path) -> Finding:
+    """Read all features and compare them with their digests."""
+    rows, damaged = 0, 0
+    for folder in sorted(cache.iterdir()):
+        shards, refused = open_shards(folder, None, max_checked=sys.maxsize)
+        rows += sum(map(len, shards))
+        damaged += len(refused)
+    if not damaged:
+        return Finding(name="features", found=f"{rows:,} rows in {cache}, all as written")
+    return Finding(
+        name="features",
+        level="risk",
+        found=f"{damaged} damaged files in {cache}, beside {rows:,} rows",
+        remedy="dgaal features --check",
+    )
 
 
 def _package(name: str) -> Finding:
