@@ -5,7 +5,7 @@ needs a part of a store declares that part: ``ClassList``, ``Images``, ``Queries
 ``LabelReader``, ``LabelWriter``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self
@@ -212,8 +212,12 @@ class LabelReader(Protocol):
         """
         ...
 
-    def verdicts(self) -> dict[ItemId, Label | None]:
-        """Return the effective label of each item that has an answer; None for "can't tell"."""
+    def verdicts(self, *, items: Collection[ItemId] | None = None) -> dict[ItemId, Label | None]:
+        """Return the effective label of each item that has an answer; None for "can't tell".
+
+        Args:
+            items: Only return those of these items; None for all.
+        """
         ...
 
     def cannot_tell(self, *, watermark: int | None = None) -> set[ItemId]:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from dgaal_cli.ids import ItemId
@@ -55,9 +55,15 @@ def labels(connection: sqlite3.Connection, *, watermark: int | None = None) -> l
     return records
 
 
-def verdicts(connection: sqlite3.Connection) -> dict[ItemId, Label | None]:
+def verdicts(
+    connection: sqlite3.Connection, *, items: Collection[ItemId] | None = None
+) -> dict[ItemId, Label | None]:
     """Return the effective label of each item with a verdict, None for "can't tell"."""
-    rows = connection.execute("SELECT item_id, label_id FROM verdict").fetchall()
+    chosen = "" if items is None else " WHERE item_id IN (SELECT value FROM json_each(:items))"
+    rows = connection.execute(
+        f"SELECT item_id, label_id FROM verdict{chosen}",  # noqa: S608 - constants
+        {"items": json.dumps(sorted(items or ()))},
+    ).fetchall()
     labels = label_rows.by_id(connection, {label_id for _, label_id in rows} - {None})
     return {ItemId(item_id): labels.get(label_id) for item_id, label_id in rows}
 
