@@ -22,7 +22,13 @@ Link = Literal["symlink", "hardlink", "copy"]
 MAX_DOCUMENT_BYTES = 2**30
 MAX_LINE_BYTES = 2**20
 
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
 _DECODER = json.JSONDecoder()
+_STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _T = TypeVar("_T")
 
@@ -293,7 +299,7 @@ def parse_json(text: str, *, where: str, line: int | None = None) -> Any:
         line: Line number if the text is one line of a file.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _STRICT_DECODER.decode(text)
     except json.JSONDecodeError as error:
         place = f"line {line or error.lineno}, column {error.colno}"
         raise InputDataError(f"{where}, {place}: {error.msg}") from None
@@ -325,7 +331,3 @@ def with_and_without_suffix(name: str) -> tuple[str, ...]:
     """
     bare = os.path.splitext(name)[0]  # noqa: PTH122 - a sample id is not a path of this machine
     return (name, bare) if bare != name else (name,)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number in JSON")
