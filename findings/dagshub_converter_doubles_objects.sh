@@ -11,8 +11,8 @@
 # annotators and recall are wrong, and ids in other files now name other pictures and objects.
 #
 # Output:
-#   before: pictures {7: 'a.png', 8: 'empty.png', 9: 'b.png'}, objects of a class {'cell': 2, 'dust': 1}
-#   after:  pictures {1: 'a.png', 2: 'b.png'}, objects of a class {'cell': 4, 'dust': 2}
+#   before: pictures {7: 'a.png', 8: 'empty.png', 9: 'b.png'}, objects {'cell': 2, 'dust': 1}
+#   after:  pictures {1: 'a.png', 2: 'b.png'}, objects {'cell': 4, 'dust': 2}
 #   id 1: box of cell
 #   id 2: box of cell
 #   id 3: outline of cell
@@ -62,8 +62,8 @@ Path("before.json").write_text(json.dumps(before))
 by_picture, context = load_coco_from_file("before.json")
 loaded = [label for labels in by_picture.values() for label in labels]
 after = json.loads(export_to_coco_file(loaded, "after.json", context).read_text())
-print("before: pictures {}, objects of a class {}".format(*summary(before)))
-print("after:  pictures {}, objects of a class {}".format(*summary(after)))
+print("before: pictures {}, objects {}".format(*summary(before)))
+print("after:  pictures {}, objects {}".format(*summary(after)))
 names = {category["id"]: category["name"] for category in after["categories"]}
 kinds = {}
 for annotation in after["annotations"]:

@@ -2,8 +2,8 @@
 # imantics 0.1.12: all Dataset objects of a process share their pictures and labels.
 #
 # Expected: Dataset.from_coco(a) and Dataset.from_coco(b) give two data sets.
-# Observed: both hold the same dictionaries, because these belong to the class and not to the object.
-# A picture of the second file replaces the picture of the first file with the same id, and
+# Observed: both hold the same dictionaries, as these belong to the class and not to the object. A
+# picture of the second file replaces the picture of the first file with the same id, and
 # keeps the labels of both. Here the first data set loses its picture, its "cat" is now on a
 # picture of the second file, and both categories have the id 1.
 # Why it matters: train.json and val.json, and the exports of two annotators, usually number their

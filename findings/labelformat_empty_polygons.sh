@@ -3,8 +3,8 @@
 #
 # Expected: "labelformat convert --input-format maskpair --output-format coco" turns each connected
 # part of a mask into a polygon (the default segmentation type) that covers about the same pixels.
-# Observed: the outline is followed twice around, so each point is in the polygon two times. Decoders
-# with the even-odd rule, as pycocotools and Pillow, find that every pixel is inside twice, thus
+# Observed: the outline is followed twice around, so each point is in the polygon two times.
+# Decoders with the even-odd rule, as pycocotools and Pillow, find every pixel inside twice, thus
 # outside: the mask is empty. The area by the shoelace formula is twice the area inside the outline.
 # Boxes are right, and nothing is reported.
 # Why it matters: all labels of a segmentation data set are lost on the way into COCO, while the

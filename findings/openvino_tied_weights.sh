@@ -1,5 +1,5 @@
 #!/bin/sh
-# openvino 2026.4.1 (with onnx 1.23.2, onnxruntime 1.31.1): tied weights are used the wrong way round.
+# openvino 2026.4.1 (with onnx 1.23.2, onnxruntime 1.31.1): tied weights are used the wrong way.
 #
 # Expected: an ONNX model in which Conv and ConvTranspose name the same weight tensor gives the
 # same result as one with two equal tensors. In ONNX the first two dimensions of the weights are
@@ -20,7 +20,8 @@ set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet openvino==2026.4.1 onnxruntime==1.31.1 onnx==1.23.2 numpy==2.4.6
+"$work/venv/bin/pip" install --quiet openvino==2026.4.1 onnxruntime==1.31.1 onnx==1.23.2 \
+    numpy==2.4.6
 "$work/venv/bin/python" - <<'PYTHON'
 import numpy as np
 import onnxruntime as ort

@@ -1,8 +1,8 @@
 #!/bin/sh
 # scikit-activeml 1.0.1: TypiClust asks for the same row twice if only some rows are candidates.
 #
-# Expected: query(X, y, candidates=rows, batch_size=10) names ten different rows, the most typical of
-# each cluster. All rows of X differ, and twenty of them are candidates.
+# Expected: query(X, y, candidates=rows, batch_size=10) names ten different rows, the most typical
+# of each cluster. All rows of X differ, and twenty of them are candidates.
 # Observed: TypiClust clusters all rows and then also takes clusters without a candidate. There
 # all candidates have the utility -inf, also those that are in the batch already, and one of them
 # is drawn at random. This happens in 17 of 20 seeds. In 9 of them a row is named twice, without a
