@@ -4,8 +4,8 @@
 # Expected: ONNX defines keep_aspect_ratio_policy for Resize since opset 18. With "not_larger" and
 # sizes 8 x 8 a picture of 6 x 12 becomes 4 x 8, with "not_smaller" 8 x 16.
 # Observed: OpenVINO reads such a model without an error or a warning, ignores the attribute and
-# returns 8 x 8. It does refuse other settings of Resize that it cannot run. That it ignores antialias
-# too is known (openvinotoolkit/openvino issue 35893).
+# returns 8 x 8. It does refuse other settings of Resize that it cannot run. That it ignores
+# antialias too is known (openvinotoolkit/openvino issue 35893).
 # Why it matters: a model that scales its pictures itself sees them distorted in one of two
 # engines. A later global pooling hides the different shape, and scores for the same picture differ.
 #

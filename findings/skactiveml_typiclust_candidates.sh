@@ -6,8 +6,8 @@
 # Observed: TypiClust clusters all rows and then also takes clusters without a candidate. There
 # all candidates have the utility -inf, also those that are in the batch already, and one of them
 # is drawn at random. This happens in 17 of 20 seeds. In 9 of them a row is named twice, without a
-# warning. If all rows are candidates, every batch is right. Repeated rows of Badge are known and have
-# another cause, copies in the pool (scikit-activeml/scikit-activeml issue 586).
+# warning. If all rows are candidates, every batch is right. Repeated rows of Badge are known and
+# have another cause, copies in the pool (scikit-activeml/scikit-activeml issue 586).
 # Why it matters: candidates is how a user leaves out skipped pictures or restricts a round to one
 # folder. The round then holds fewer pictures than were asked for, and not the most typical ones.
 #
