@@ -232,6 +232,13 @@ class LabelReader(Protocol):
         """Yield ``answers`` as of the first one, in short reads that do not block writers."""
         ...
 
+    def effective_answers(self) -> Iterator[AnswerRecord]:
+        """Yield the answer that is the label of each image, by name, in short reads.
+
+        They are those at the first one. Images with the verdict "can't tell" have none.
+        """
+        ...
+
     def withdrawn(self) -> list[AnswerRecord]:
         """Return skips and what was undone: annotators' images without an answer, oldest first.
 

@@ -89,10 +89,18 @@ def current_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
     ).fetchall()
 
 
+def effective_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Return the event of the label of each image, as in ``current_events``, by name."""
+    return connection.execute(
+        """SELECT v.event_id, 1 FROM verdict v JOIN item i USING(item_id)
+        WHERE v.label_id IS NOT NULL ORDER BY i.sample"""
+    ).fetchall()
+
+
 def answers(
     connection: sqlite3.Connection, current: Sequence[tuple[int, int]]
 ) -> list[AnswerRecord]:
-    """Return the answers of some ``current_events``, in their order."""
+    """Return the answers of some ``current_events``, oldest first."""
     rows = connection.execute(
         f"""SELECT CASE WHEN e.says NOT IN ('undo','redo') THEN e.says
         WHEN {event_rows.is_of_flag("e")} THEN 'unflag' ELSE 'undo' END AS kind,

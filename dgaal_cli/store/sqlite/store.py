@@ -164,6 +164,7 @@ class SqliteStore:
     withdrawn = _reads(history.withdrawn)
     _page = _reads(history.page)
     _current_events = _reads(history.current_events)
+    _effective_events = _reads(history.effective_events)
     _answers = _reads(history.answers)
     _import = _appends(imports.import_labels)
 
@@ -186,6 +187,12 @@ class SqliteStore:
         current = self._current_events()  # a later answer changes nothing here
         for start in range(0, len(current), _PAGE):
             yield from self._answers(current[start : start + _PAGE])
+
+    def effective_answers(self) -> Iterator[AnswerRecord]:
+        current = self._effective_events()
+        for start in range(0, len(current), _PAGE):
+            page = self._answers(current[start : start + _PAGE])
+            yield from sorted(page, key=lambda answer: item_rows.encode_path(answer.sample_id))
 
     def answers(self) -> list[AnswerRecord]:
         return list(self.iter_answers())
