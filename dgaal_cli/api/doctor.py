@@ -16,7 +16,7 @@ from dgaal_cli.errors import DgaalError, UsageError
 from dgaal_cli.features.cache import cache_folder, open_shards
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.runtime.devices import count_cuda_devices
-from dgaal_cli.scratch import sweep
+from dgaal_cli.scratch import earlier_litter, sweep
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import StoreLocation
 from dgaal_cli.version import __version__
@@ -87,6 +87,14 @@ def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
     removed = f"{sum(map(sweep, folders))} of killed commands were removed"
     litter = Finding(name="temporary files", found=removed)
     found = [_file_system(workspace, location), _backups(location), litter]
+    if earlier := [path for folder in folders for path in earlier_litter(folder)]:
+        found.append(
+            Finding(
+                name="earlier temporary files",
+                found=f"{len(earlier)} of an earlier dgaal; remove them if it does not run here",
+                remedy=f"rm -r {shlex.join(map(str, earlier))}",
+            )
+        )
     try:
         config = configuration(workspace)
     except UsageError as error:
