@@ -13,9 +13,9 @@ from typing import Any, Literal, cast, get_args
 SCHEMA = 1
 """Version of the document that this code writes; later versions are refused."""
 
-Role = Literal["sampler", "generator", "classifier"]
+Role = Literal["sampler", "generator", "classifier", "encoder"]
 ROLES: tuple[Role, ...] = get_args(Role)
-"""image -> score, image -> new image, image -> class."""
+"""image -> score, image -> new image, image -> class, image -> features."""
 
 RESIZE_RULES = ("stretch-bilinear",)
 """How an image of another size is resized to the input size."""
@@ -40,6 +40,24 @@ class TensorInfo:
     dtype: str
     """``"uint8"`` or ``"float32"``."""
     meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderFacts:
+    """What is known of an exported encoder."""
+
+    source: str
+    """Encoder that was exported, as in ``encoder.source`` of the configuration."""
+    digest: str
+    """SHA-256 (hexadecimal) of everything that features depend on; a file exported in float32 has
+    that of the encoder it comes from."""
+    licence: str
+    """Of the weights; empty if unknown."""
+    share: float
+    """Side of the central square that the encoder's authors use, as a share of the image's shorter
+    side, above 0 and at most 1; 0 stretches the whole image."""
+    interpolation: str
+    """``"bilinear"`` or ``"bicubic"``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +104,8 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     created: str = ""
     """UTC, ISO 8601."""
+    encoder: EncoderFacts | None = None
+    """Only for the role "encoder", and not in the documents of others."""
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -93,7 +113,10 @@ class Manifest:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the document; equal manifests give equal text."""
-        return json.dumps(asdict(self), sort_keys=True, indent=indent, allow_nan=False)
+        document = asdict(self)
+        if self.encoder is None:
+            del document["encoder"]
+        return json.dumps(document, sort_keys=True, indent=indent, allow_nan=False)
 
 
 def parse(text: bytes | str) -> Manifest:
@@ -140,6 +163,18 @@ def parse(text: bytes | str) -> Manifest:
         parity={key: _numbers(value) for key, value in fields.mapping("parity").items()},
         versions={key: _text(value) for key, value in fields.mapping("versions").items()},
         created=fields.text("created"),
+        encoder=_encoder(fields) if fields.text("role") == "encoder" else None,
+    )
+
+
+def _encoder(fields: "_Fields") -> EncoderFacts:
+    own = _Fields(fields.mapping("encoder"))
+    return EncoderFacts(
+        source=own.text("source"),
+        digest=own.text("digest"),
+        licence=own.text("licence"),
+        share=own.number("share"),
+        interpolation=own.text("interpolation"),
     )
 
 
@@ -157,6 +192,11 @@ def _check(manifest: Manifest) -> None:
         (len(manifest.classes) != len(manifest.class_uids), "its class list is inconsistent"),
         (len(set(manifest.class_uids)) != len(manifest.class_uids), "it names a class twice"),
         (not _is_scale(manifest.score_quantiles), "its score quantiles are not ascending"),
+        (
+            (manifest.role == "encoder") != (manifest.encoder is not None),
+            "it describes no encoder",
+        ),
+        (not _is_framing(manifest.encoder), "its resize rule is unknown to this version"),
         (not _are_distinct(manifest.inputs), "its inputs are missing or badly named"),
         (not _are_distinct(manifest.outputs), "its outputs are missing or badly named"),
         (
@@ -167,6 +207,14 @@ def _check(manifest: Manifest) -> None:
     for is_wrong, what in problems:
         if is_wrong:
             raise ManifestError(f"its manifest is invalid: {what}")
+
+
+def _is_framing(encoder: EncoderFacts | None) -> bool:
+    if encoder is None:
+        return True
+    is_share = 0 <= encoder.share <= 1
+    is_digest = len(encoder.digest) == 64 and set(encoder.digest) <= set("0123456789abcdef")
+    return is_share and is_digest and encoder.interpolation in ("bilinear", "bicubic")
 
 
 def _is_scale(quantiles: Sequence[float]) -> bool:
@@ -233,6 +281,9 @@ class _Fields:
 
     def mapping(self, key: str) -> dict[str, Any]:
         return _object(self._get(key))
+
+    def number(self, key: str) -> float:
+        return _number(self._get(key))
 
     def optional_number(self, key: str) -> float | None:
         value = self._get(key)

@@ -74,6 +74,9 @@ def check_artifact(
             f"{name} was not run: {error}; export it again with 'dgaal export'"
         ) from error
     if role is not None and manifest.role != role:
-        raise ArtifactError(f"{name} is a {manifest.role}, but a {role} is needed; give that file")
+        article = "an" if manifest.role == "encoder" else "a"
+        raise ArtifactError(
+            f"{name} is {article} {manifest.role}, but a {role} is needed; give that file"
+        )
     digest = hashlib.sha256(data).digest()
     return CheckedArtifact(name=name, format=format_, data=data, manifest=manifest, sha256=digest)

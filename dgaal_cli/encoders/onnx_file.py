@@ -16,13 +16,14 @@ import numpy as np
 from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.data.decoders.base import Framing
 from dgaal_cli.encoders.base import Normalization
+from dgaal_cli.encoders.exported_file import read_exported
 from dgaal_cli.encoders.image_tensor import ImageTensor
 from dgaal_cli.encoders.onnx_network import OnnxNetwork, pooled
 from dgaal_cli.encoders.pretrained import PretrainedEncoder, digest_of, run_checked
 from dgaal_cli.errors import ArtifactError, ConfigError, InputDataError, check_known
 from dgaal_cli.runtime.model_file import read_model
 from dgaal_cli.runtime.onnx_session import OnnxModel
-from exporters import onnx_wire
+from exporters import embedded, onnx_wire
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
 """The normalization of most image models."""
@@ -40,7 +41,15 @@ def build(settings: EncoderConfig, *, image_size: int, channels: int) -> Pretrai
     """Build the encoder: see ``registry.load_encoder``."""
     path = Path(settings.source)
     data = read_model(path, wanted="an ONNX file", remedy="check the path, or export the model")
-    return from_bytes(data, settings, image_size=image_size, channels=channels)
+    build_from = read_exported if _is_exported(data) else from_bytes
+    return build_from(data, settings, image_size=image_size, channels=channels)
+
+
+def _is_exported(data: bytes) -> bool:
+    try:
+        return any(key == embedded.KEY for key, _ in onnx_wire.metadata(data))
+    except onnx_wire.WireError:
+        return False
 
 
 def from_bytes(

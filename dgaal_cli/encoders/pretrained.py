@@ -36,6 +36,8 @@ class PretrainedEncoder:
     tensor: ImageTensor
     output: str
     """Tensor of the network that holds the features."""
+    map_output: str = ""
+    """Another output, a map whose mean they are; empty without one."""
     network: OnnxNetwork
     dimension: int
     digest: str
@@ -64,7 +66,7 @@ class PretrainedEncoder:
         Raises:
             InputDataError: The network does not accept them.
         """
-        return pooled(self._run(images), self.tensor.layout)
+        return pooled(self._run(images, self.output), self._layout)
 
     def features(self, pixels: "Tensor") -> Features:
         """Encode uint8 pixels ``(N, H, W, 1 or 3)``, stretched to the input size."""
@@ -73,11 +75,12 @@ class PretrainedEncoder:
         stretched = Framing(self.input_size, interpolation=self.framing.interpolation)
         squares = [frame(image, stretched) for image in pixels.cpu().numpy()]
         shape = (len(squares), self.input_size, self.input_size, 3)
-        values = self._run(np.array(squares, np.uint8).reshape(shape))
-        vector = torch.from_numpy(pooled(values, self.tensor.layout)).to(pixels.device)
+        images = np.array(squares, np.uint8).reshape(shape)
+        values = self._run(images, self.map_output or self.output)
+        vector = torch.from_numpy(pooled(values, self._layout)).to(pixels.device)
         if values.ndim != 4:
             return Features(vector=vector)
-        first = values if self.tensor.layout == "NCHW" else values.transpose(0, 3, 1, 2)
+        first = values if self._layout == "NCHW" else values.transpose(0, 3, 1, 2)
         spatial = torch.from_numpy(np.ascontiguousarray(first, np.float32)).to(pixels.device)
         return Features(vector=vector, map=spatial)
 
@@ -91,11 +94,16 @@ class PretrainedEncoder:
         spatial = self.features(blank).map
         return FeatureModel(self, head, map_channels=0 if spatial is None else spatial.shape[1])
 
-    def _run(self, images: Pixels) -> npt.NDArray[Any]:
+    @property
+    def _layout(self) -> str:
+        """Order of the axes of maps."""
+        return "NCHW" if self.map_output else self.tensor.layout
+
+    def _run(self, images: Pixels, output: str) -> npt.NDArray[Any]:
         if len(images):
-            return run_checked(self.network, images, self.tensor, self.output, name=self.name)
+            return run_checked(self.network, images, self.tensor, output, name=self.name)
         black = np.zeros((1, self.input_size, self.input_size, 3), np.uint8)
-        return self._run(black)[:0]
+        return self._run(black, output)[:0]
 
 
 def run_checked(

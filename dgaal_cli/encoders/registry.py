@@ -4,12 +4,14 @@ import dataclasses
 import importlib.util
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.errors import ConfigError, MissingExtraError, check_known
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dgaal_cli.encoders.base import Encoder
 
 
@@ -26,11 +28,21 @@ class Kind(NamedTuple):
     """Packages that it needs in addition to the core install."""
     extra: str = ""
     """The extra of dgaal that installs them."""
+    download: str = ""
+    """``module:function`` that downloads the weights of an ``EncoderConfig``; empty if none can be
+    downloaded."""
 
 
 ONNX = "FILE.onnx"
 ENCODERS = {
     "pixels": Kind("dgaal_cli.encoders.pixels:build", (), (8, 16, 32, 64), ("torch",), "train"),
+    "package": Kind("dgaal_cli.encoders.package:build", ("input_size",)),
+    "timm": Kind(
+        "dgaal_cli.encoders.timm_models:build",
+        ("input_size",),
+        extra="timm",
+        download="dgaal_cli.encoders.timm_models:download",
+    ),
     ONNX: Kind(
         "dgaal_cli.encoders.onnx_file:build",
         ("input_size", "layout", "channel_order", "pixel_max", "mean", "deviation", "output"),
@@ -66,9 +78,20 @@ def load_encoder(settings: EncoderConfig, *, image_size: int, channels: int) -> 
     missing = [name for name in kind.packages if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"encoder '{settings.source}'", kind.extra, ", ".join(missing))
-    module, _, name = kind.build.partition(":")
-    build = getattr(import_module(module), name)
-    return build(settings, image_size=image_size, channels=channels)
+    return _function(kind.build)(settings, image_size=image_size, channels=channels)
+
+
+def download_weights(settings: EncoderConfig) -> None:
+    """Download the weights of an encoder if its kind has a place for them; needs the network.
+
+    Raises:
+        ConfigError: The encoder is unknown.
+        MissingExtraError: A package that it needs is not installed.
+        UsageError: The download failed.
+    """
+    download = kind_of(settings.source).download
+    if download:
+        _function(download)(settings)
 
 
 def check_encoder(settings: EncoderConfig, *, image_size: int) -> None:
@@ -93,9 +116,13 @@ def check_encoder(settings: EncoderConfig, *, image_size: int) -> None:
 
 def located(settings: EncoderConfig, base: Path) -> EncoderConfig:
     """Return the settings with a relative path made absolute; it is relative to ``base``."""
-    if kind_of(settings.source) is not ENCODERS[ONNX]:
+    before, mark, path = settings.source.rpartition("@")
+    if kind_of(settings.source) is ENCODERS[ONNX]:
+        before, mark, path = "", "", settings.source
+    elif not (mark and kind_of(settings.source) is ENCODERS["timm"]):
         return settings
-    return dataclasses.replace(settings, source=str(base.absolute() / settings.source))
+    source = f"{before}{mark}{base.absolute() / path}"
+    return dataclasses.replace(settings, source=source)
 
 
 def side_for(source: str, median_side: int, *, limit: int) -> int:
@@ -109,3 +136,8 @@ def side_for(source: str, median_side: int, *, limit: int) -> int:
     sides = kind_of(source).sides or ENCODERS["pixels"].sides
     allowed = [side for side in sides if side <= limit] or [sides[0]]
     return next((side for side in allowed if side >= median_side), allowed[-1])
+
+
+def _function(target: str) -> "Callable[..., Any]":
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)

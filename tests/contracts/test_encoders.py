@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from exported_encoders import exported_encoder
 from onnx_models import image_model
 from small_encoders import LINE, ProjectionEncoder
 from small_rounds import TASK, small_config, small_data, trained
 from torch import Tensor
 
 from dgaal_cli.config.schema import EncoderConfig
+from dgaal_cli.encoders import package, timm_models
 from dgaal_cli.encoders.base import Encoder, Features
+from dgaal_cli.encoders.compiled import cache_folder
 from dgaal_cli.encoders.registry import ENCODERS, ONNX, Kind, check_encoder, load_encoder, side_for
 from dgaal_cli.errors import ConfigError, MissingExtraError
 from dgaal_cli.methods.base import TaskShape
@@ -19,20 +22,42 @@ from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.classifier import accuracy
 
-SOURCES = {"pixels": "pixels", ONNX: "model.onnx", **dict.fromkeys(LINE, "projection:x")}
-"""Kind to an encoder that needs no package beyond those of the tests."""
+SOURCES = {
+    "pixels": "pixels",
+    "package": "package:efficientnet-lite0",
+    "timm": "timm:test_vit@weights.safetensors",
+    ONNX: "model.onnx",
+    "projection": "projection:x",
+}
+"""One encoder of each kind. Those that are built in torch are tiny files in the cache here."""
 
 
 @pytest.fixture(autouse=True)
-def _encoders_of_this_suite(monkeypatch, tmp_path):
+def _encoders_of_this_suite(monkeypatch, tmp_path, request):
     for kind, line in LINE.items():
         monkeypatch.setitem(ENCODERS, kind, line)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.onnx").write_bytes(image_model(metadata=STATED))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache_folder().mkdir(parents=True)
+    (tmp_path / "weights.safetensors").write_bytes(b"not read, as the encoder is compiled")
+    compiled = [package]
+    if "timm" in str(request.node.callspec.params if hasattr(request.node, "callspec") else ""):
+        compiled.append(timm_models)
+    for module in compiled:
+        kind = module.__name__.rpartition(".")[2].partition("_")[0]
+        digest = module.recipe_of(EncoderConfig(source=SOURCES[kind])).digest
+        (cache_folder() / f"{digest}.onnx").write_bytes(exported_encoder(digest))
 
 
 STATED = {"Image.BitmapPixelFormat": "Rgb8", "Image.NominalPixelRange": "Normalized_0_1"}
-EVERY = pytest.mark.parametrize("source", SOURCES.values())
+EVERY = pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(source, marks=pytest.mark.slow if kind == "timm" else ())
+        for kind, source in SOURCES.items()
+    ],
+)
 
 
 def test_suite_has_an_encoder_of_every_kind():
@@ -125,7 +150,8 @@ def test_digest_is_stable_and_unlike_all_others(source):
     encoder, same = load(source), load(source)
     assert encoder.digest == same.digest
     assert len(bytes.fromhex(encoder.digest)) == 32
-    assert [load(other).digest for other in SOURCES.values()].count(encoder.digest) == 1
+    others = [other for other in SOURCES.values() if other not in (source, SOURCES["timm"])]
+    assert encoder.digest not in [load(other).digest for other in others]
 
 
 @pytest.mark.parametrize("source", ["pixels", "projection:x"])

@@ -27,6 +27,7 @@ def image_model(
     outputs: Sequence[str] = ("features",),
     dtype: int = TensorProto.FLOAT,
     metadata: dict[str, str] | None = None,
+    scale: float = 1.0,
 ) -> bytes:
     """Return a model: convolution -> ReLU ``map`` -> mean ``features`` -> ``logits`` (N, 2)."""
     is_last = shape[-1] in (1, 3)
@@ -53,7 +54,7 @@ def image_model(
         [helper.make_tensor_value_info("images", dtype, shape)],
         [_output(name, kinds.get(name), batch) for name in outputs],
         [
-            numpy_helper.from_array(weights(count), "w"),
+            numpy_helper.from_array(weights(count) * np.float32(scale), "w"),
             numpy_helper.from_array(BIAS, "b"),
             numpy_helper.from_array(np.ones((WIDTH, 2), np.float32), "v"),
         ],
