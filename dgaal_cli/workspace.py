@@ -15,6 +15,8 @@ from dgaal_cli.errors import BusyError, StorageError, UsageError
 from dgaal_cli.escaping import show
 
 CONFIG_NAME = "dgaal.toml"
+NOTE_BYTES = 200
+"""Maximum size of the note in a lock file that names its holder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,12 @@ class Workspace:
                 _acquire(descriptor)
             with contextlib.suppress(OSError):  # only for error messages of other processes
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"process {os.getpid()} ({doing})".encode(), 0)
-            yield
+                os.pwrite(descriptor, holder_note(doing), 0)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # the next holder is not this process
+                    os.ftruncate(descriptor, 0)
         finally:
             os.close(descriptor)
 
@@ -128,6 +134,11 @@ def lock_path(root: Path, name: str) -> Path:
     return root / ".locks" / f"{name}.lock"
 
 
+def holder_note(doing: str) -> bytes:
+    """Return the content of a lock file that this process holds, at most ``NOTE_BYTES``."""
+    return f"process {os.getpid()} ({doing})".encode()[:NOTE_BYTES]
+
+
 def open_lock(root: Path, name: str) -> int:
     """Return the descriptor of a lock file, which is created if missing.
 
@@ -165,7 +176,7 @@ def _acquire(descriptor: int) -> None:
             return
     holder = ""
     with contextlib.suppress(OSError):
-        holder = show(os.pread(descriptor, 200, 0))
+        holder = show(os.pread(descriptor, NOTE_BYTES, 0)).strip()
     raise BusyError(
         f"this workspace is in use by {holder or 'another process'}; "
         "wait for it or stop it, then try again"

@@ -23,11 +23,10 @@ class CsvTable:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        count = 0
+        labels = job.labels()
         writer = csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n")
         writer.writerow(COLUMNS)
-        for label in job.labels:
-            count += 1
+        for label in labels:
             writer.writerow(
                 (
                     cell_of(label.sample_id),
@@ -38,7 +37,7 @@ class CsvTable:
                     "" if label.round is None else label.round,
                 )
             )
-        return count
+        return len(labels)
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each line; lines without a label are skipped."""

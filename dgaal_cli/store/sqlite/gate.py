@@ -8,13 +8,13 @@ is killed.
 import contextlib
 import fcntl
 import os
+import re
 import threading
 import time
 from pathlib import Path
 
 from dgaal_cli.errors import BusyError
-from dgaal_cli.escaping import show
-from dgaal_cli.workspace import lock_path, open_lock
+from dgaal_cli.workspace import NOTE_BYTES, holder_note, lock_path, open_lock
 
 DEADLINE_S = 8.0
 """Seconds that one process may hold the lock before waiters raise an error with its id."""
@@ -23,6 +23,7 @@ MAX_WAIT_S = 60.0
 _POLL_S = 0.25
 """Seconds between two checks of the holder."""
 
+_PROCESS = re.compile(rb"(?:process )?([0-9]+)\b")  # earlier versions wrote only the id
 _BACKOFF_S, _CONTENTION_S = 0.003, 1.0
 """For ``_CONTENTION_S`` after a wait, sleep ``_BACKOFF_S`` before taking the lock, for fairness:
 waking a waiter takes longer than taking the lock again."""
@@ -54,10 +55,12 @@ class Gate:
             self._contended_until = time.monotonic() + _CONTENTION_S
             self._wait()
         with contextlib.suppress(OSError):  # the id is only for error messages of other processes
-            os.pwrite(self._descriptor, f"{os.getpid():<12d}".encode(), 0)
+            os.pwrite(self._descriptor, holder_note("writing labels").ljust(NOTE_BYTES), 0)
 
     def leave(self) -> None:
         """Release the lock."""
+        with contextlib.suppress(OSError):  # the next holder may be waited for before it writes
+            os.ftruncate(self._descriptor, 0)
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
@@ -132,7 +135,8 @@ class _Waiter:
 def in_use(store: Path) -> BusyError:
     """Return the error for SQLite's own lock, held by a commit of dgaal or another program."""
     foreign = BusyError(
-        f"{store} is in use by another program, which is not dgaal; try again when it is done"
+        f"{store} is in use by another process, perhaps of another program; wait for it or stop "
+        "it, then try again"
     )
     try:
         descriptor = os.open(lock_path(store.parent, store.name), os.O_RDONLY)
@@ -158,6 +162,8 @@ def _busy(holder: str, store: Path, seconds: float) -> BusyError:
 
 
 def _holder(store: Path) -> str:
+    """Return the id of the process that holds the lock; empty if unknown."""
     with contextlib.suppress(OSError):
-        return show(lock_path(store.parent, store.name).read_bytes()[:32]).strip()
+        found = _PROCESS.match(lock_path(store.parent, store.name).read_bytes())
+        return found[1].decode() if found else ""
     return ""
