@@ -1,0 +1,320 @@
+"""The commands, in families: how to make one, what it may leave, and what it must print."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from month import tables
+from month.forks import Ended
+from month.model import Event, State
+from month.reader import Reading
+from month.terminal import answered
+from month.world import IMAGES, PEOPLE, Command, World
+
+QUICK = ("--set", "classifier.steps=2", "--set", "classifier.semi_supervised=none")
+ON_ONE = ("--device", "cpu", "--threads", "1")
+
+
+def init(world: World) -> Command:
+    """Create another workspace beside this one."""
+    folder = world.fresh()
+
+    def verify(done: Ended, _: Reading) -> str:
+        if not (folder / "dgaal.toml").is_file() or not (folder / "labels.db").is_file():
+            return "init made no workspace"
+        return "" if f"{IMAGES} images, 0 labels" in done.out else "init counts other images"
+
+    return Command(
+        family="init",
+        argv=("init", str(folder), "--pool", str(world.root / "pool"), "--classes", "cat,dog"),
+        verify=verify,
+        clean=lambda: shutil.rmtree(folder, ignore_errors=True),
+    )
+
+
+def answers(world: World) -> Command:
+    """Answer, skip and flag images in the plain terminal."""
+    names = [name for _, name in world.state.classes]
+    words = [world.rng.choice([*names, *names, "x", "s", "f"]) for _ in range(3)]
+    if world.rng.random() < 0.1:
+        words.append(f"+{_new_name(world)}")
+    return session(world, "answers", words)
+
+
+def undo(world: World) -> Command:
+    """Answer an image, take answers back and restore them."""
+    names = [name for _, name in world.state.classes]
+    words = world.rng.choices(["u", "u", "redo", world.rng.choice(names)], k=3)
+    return session(world, "undo", [world.rng.choice(names), *words])
+
+
+def session(world: World, family: str, words: list[str]) -> Command:
+    """Return a session of the plain terminal in which a person types ``words``."""
+    person = world.rng.choice(PEOPLE)
+    return Command(
+        family=family,
+        argv=("label", "--plain", "--annotator", person),
+        typed=tuple(words),
+        outcomes=lambda before, done: answered(before, person, words, done.out),
+        verify=_says_what_is_left,
+    )
+
+
+def _says_what_is_left(done: Ended, found: Reading) -> str:
+    saved = re.search(r"everything is saved; (\d+) of (\d+) images left", done.out)
+    is_open = found.left is not None
+    if saved and is_open and int(saved[1]) > found.left:
+        return f"{saved[0]}, but {found.left} are left"
+    return ""
+
+
+def adjudicate(world: World) -> Command:
+    """Decide the class of an image that somebody answered."""
+    image = world.rng.choice(sorted({image for image, _ in world.state.standing()}) or ["00.png"])
+    uid, name = world.rng.choice(world.state.classes)
+    event = Event(
+        kind="adjudicate", says="adjudicate", image=image, person="eve", uid=uid, round=None
+    )
+    return Command(
+        family="adjudicate",
+        argv=("labels", "adjudicate", image, name, "--annotator", "eve"),
+        outcomes=lambda before, done: _all_or_none(before, before.plus(event), done),
+        verify=lambda done, _: "" if f"{image} is {name}" in done.out else "another decision",
+    )
+
+
+def import_table(world: World) -> Command:
+    """Import a CSV table of another program for one person."""
+    person, path = world.rng.choice(PEOPLE), world.fresh(".csv")
+    images = world.rng.sample([f"{n:02d}.png" for n in range(IMAGES)], 4)
+    rows = [(image, *world.rng.choice(world.state.classes)) for image in images]
+    path.write_text("file_name,label\n" + "".join(f"{image},{name}\n" for image, _, name in rows))
+    return Command(
+        family="import",
+        argv=("labels", "import", str(path), "--annotator", person),
+        outcomes=lambda before, done: _all_or_none(
+            before, stated(before, person, [(image, uid) for image, uid, _ in rows]), done
+        ),
+        verify=lambda done, _: _counts_rows(done, len(rows)),
+        clean=lambda: path.unlink(missing_ok=True),
+    )
+
+
+def stated(before: State, person: str, rows: list[tuple[str, str]]) -> State:
+    """Return the state after an import in which a person states labels now."""
+    after, standing = before, before.standing()
+    for image, uid in rows:
+        current = standing.get((image, person))
+        if current is None or (current[1].says, current[1].uid) != ("label", uid):
+            event = Event(kind="import", says="label", image=image, person=person, uid=uid)
+            after = after.plus(event)
+    return after
+
+
+def _counts_rows(done: Ended, count: int) -> str:
+    found = re.search(r"imported (\d+) labels .* \((\d+) new, (\d+) changed, (\d+) as b", done.out)
+    if not found:
+        return f"import says {done.out!r}"
+    total, new, changed, same = map(int, found.groups())
+    return "" if total == new + changed and total + same == count else f"{found[0]} of {count}"
+
+
+def export_table(world: World) -> Command:
+    """Export the labels in one of the formats."""
+    name = world.rng.choice(tables.FORMATS)
+    path = world.fresh(tables.SUFFIXES.get(name, ""))
+    return Command(
+        family="labels export",
+        argv=("labels", "export", "-f", name, "-o", str(path)),
+        verify=lambda _, found: tables.problem_of(name, path, found.state),
+        clean=lambda: _remove(path),
+    )
+
+
+def backup(world: World) -> Command:
+    """Make a backup."""
+
+    def verify(done: Ended, _: Reading) -> str:
+        return "" if Path(done.out.strip()).is_file() else f"no backup at {done.out.strip()}"
+
+    return Command(family="backup", argv=("labels", "backup"), verify=verify)
+
+
+def restore(world: World) -> Command:
+    """Go back to the newest backup."""
+    newest = world.newest_backup()
+
+    def outcomes(before: State, done: Ended) -> list[State]:
+        return newest if done.code == 0 else [before, *newest]
+
+    def verify(done: Ended, found: Reading) -> str:
+        count = re.search(r"restored ([\d,]+) events", done.out)
+        is_right = count and int(count[1]) == len(found.state.events)
+        return "" if is_right else f"restore says {done.out!r}"
+
+    return Command(family="restore", argv=("labels", "restore"), outcomes=outcomes, verify=verify)
+
+
+def classes(world: World) -> Command:
+    """Add, rename, move or remove a class."""
+    used, rng = list(world.state.classes), world.rng
+    what = rng.choice(["add", "rename", "order", "remove"])
+    uid, name = rng.choice(used)
+    if what == "add":
+        option, after = ("--add", _new_name(world)), [*used]
+        after.append(("", option[1]))
+    elif what == "rename":
+        option = ("--rename", name, _new_name(world))
+        after = [(known, option[2] if known == uid else other) for known, other in used]
+    elif what == "order":
+        option = ("--order", name)
+        after = [(uid, name), *(pair for pair in used if pair[0] != uid)]
+    else:
+        option, after = ("--remove", name), [pair for pair in used if pair[0] != uid]
+
+    def outcomes(before: State, done: Ended) -> list[State]:
+        retired = before.retired | ({(uid, name)} if what == "remove" else set())
+        changed = replace(before, classes=tuple(after), retired=frozenset(retired))
+        return _all_or_none(before, changed, done)
+
+    return Command(family="classes", argv=("labels", "classes", *option), outcomes=outcomes)
+
+
+def _new_name(world: World) -> str:
+    world.number += 1
+    return f"kind{world.number}"
+
+
+def train(world: World) -> Command:
+    """Train the next round, or the last one again."""
+    return Command(
+        family="train",
+        argv=("train", *(() if world.observe().left == 0 else ("--fresh",)), *QUICK, *ON_ONE),
+        is_heavy=True,
+        verify=_counts_labels,
+    )
+
+
+def _counts_labels(done: Ended, found: Reading) -> str:
+    said = re.search(r"round \d+: (\d+) labels", done.out)
+    count = len(found.state.labels())
+    return "" if said and int(said[1]) == count else f"trained on {done.out!r}, {count} exist"
+
+
+def query(world: World) -> Command:
+    """Choose the next images."""
+    return Command(family="query", argv=("query", "-n", "6", "--device", "cpu"), is_heavy=True)
+
+
+def export(world: World) -> Command:
+    """Export the networks."""
+    option = world.rng.choice(["--onnx", "--torchscript"])
+    return Command(family="export", argv=("export", option, "--device", "cpu"), is_heavy=True)
+
+
+def score(world: World) -> Command:
+    """Score the pool with the exported sampler."""
+    path = world.fresh(".csv")
+
+    def verify(_: Ended, __: Reading) -> str:
+        return "" if path.read_text().count("\n") == IMAGES + 1 else "not all images are scored"
+
+    argv = ("score", str(world.root / "pool"), "-o", str(path), "--workers", "1", *ON_ONE)
+    return Command(
+        family="score",
+        argv=argv,
+        is_heavy=True,
+        verify=verify,
+        clean=lambda: path.unlink(missing_ok=True),
+    )
+
+
+def look(world: World) -> Command:
+    """Read the state in one of the ways that change nothing."""
+    verb = world.rng.choice([verb for verb in _LOOKS if not (world.is_light and verb in _HEAVY)])
+    return Command(family="read-only", argv=verb, is_heavy=verb in _HEAVY, verify=_LOOKS[verb])
+
+
+def _check_status(done: Ended, found: Reading) -> str:
+    return _same("labeled", json.loads(done.out)["labeled"], len(found.state.labels()))
+
+
+def _check_stats(done: Ended, found: Reading) -> str:
+    said = dict(json.loads(done.out)["by_class"])
+    names = list(found.state.labels().values())
+    return _same("by class", said, {name: names.count(name) for _, name in found.state.classes})
+
+
+def _check_log(done: Ended, found: Reading) -> str:
+    said = [event["op_id"] for event in json.loads(done.out)]
+    return _same("history", said, [event.op for event in reversed(found.state.events)])
+
+
+def _check_disputes(done: Ended, found: Reading) -> str:
+    said = {line["sample_id"] for line in json.loads(done.out)}
+    given: dict[str, set[tuple[str, str | None]]] = {}
+    for (image, _), (_, event) in found.state.standing().items():
+        if event.says in ("label", "cannot_tell"):
+            given.setdefault(image, set()).add((event.says, event.uid))
+    decided = {e.image for _, e in found.state.standing().values() if e.says == "adjudicate"}
+    expected = {image for image, said in given.items() if len(said) > 1} - decided
+    return _same("disputed", said, expected)
+
+
+def _check_check(done: Ended, found: Reading) -> str:
+    document = json.loads(done.out)
+    return _same(
+        "events", (document["events"], document["problems"]), (len(found.state.events), [])
+    )
+
+
+def _same(what: str, said: object, expected: object) -> str:
+    return "" if said == expected else f"{what}: dgaal says {said}, expected {expected}"
+
+
+_HEAVY = (("doctor",), ("report",))
+_LOOKS: dict[tuple[str, ...], Callable[[Ended, Reading], str]] = {
+    ("status", "--json"): _check_status,
+    ("labels", "stats", "--json"): _check_stats,
+    ("labels", "log", "--all", "--json"): _check_log,
+    ("labels", "disputes", "--json"): _check_disputes,
+    ("labels", "check", "--json"): _check_check,
+    ("doctor",): lambda *_: "",
+    ("report",): lambda *_: "",
+}
+
+
+def _all_or_none(before: State, after: State, done: Ended) -> list[State]:
+    """Return what may be left: all of a command that ended with 0, else also nothing of it."""
+    return [after] if done.code == 0 else [before, after]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+FAMILIES: dict[str, Callable[[World], Command]] = {
+    "init": init,
+    "answers": answers,
+    "undo": undo,
+    "adjudicate": adjudicate,
+    "import": import_table,
+    "labels export": export_table,
+    "backup": backup,
+    "restore": restore,
+    "classes": classes,
+    "train": train,
+    "query": query,
+    "export": export,
+    "score": score,
+    "read-only": look,
+}
+"""How to make a command of each family."""
+HEAVY = frozenset({"train", "query", "export", "score"})
+"""Families that load torch or ONNX Runtime."""
