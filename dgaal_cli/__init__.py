@@ -22,6 +22,7 @@ _VERBS = (
 _API = {
     **{verb: f"dgaal_cli.api.{verb}:{verb}" for verb in _VERBS},
     "open_workspace": "dgaal_cli.workspace:open_workspace",
+    "compute_features": "dgaal_cli.api.features:compute_features",
     "configuration": "dgaal_cli.methods.configuration:configuration",
     "InitRequest": "dgaal_cli.api.init:InitRequest",
     "Press": "dgaal_cli.labeling.view:Press",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from dgaal_cli.api.demo import demo as demo
     from dgaal_cli.api.doctor import doctor as doctor
     from dgaal_cli.api.export import export as export
+    from dgaal_cli.api.features import compute_features as compute_features
     from dgaal_cli.api.generate import GenerateOptions as GenerateOptions
     from dgaal_cli.api.generate import generate as generate
     from dgaal_cli.api.init import InitRequest as InitRequest

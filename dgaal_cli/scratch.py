@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NAME = re.compile(r"\.dgaal-[0-9a-f]{12}\.tmp")
+_EARLIER = re.compile(
+    r"\.(?:.+[.-](?:[0-9a-f]{12}|[0-9a-f]{8})\.tmp(?:-journal)?|init-[a-z0-9_]{8})"
+)
+"""Names in versions of dgaal that did not lock their temporary files."""
 _swept: set[Path] = set()
 """Folders that this process has searched for litter."""
 
@@ -40,6 +44,14 @@ def sweep(folder: Path) -> int:
                     _remove(folder / name)
                     count += 1
     return count
+
+
+def earlier_litter(folder: Path) -> list[Path]:
+    """Return temporary files of earlier versions; without locks, they may be in use."""
+    with contextlib.suppress(OSError):
+        names = (name for name in os.listdir(folder) if _EARLIER.fullmatch(name))  # noqa: PTH208
+        return [folder / name for name in sorted(names) if not _NAME.fullmatch(name)]
+    return []
 
 
 def _make(folder: Path, stack: contextlib.ExitStack, *, is_folder: bool) -> Path:

@@ -6,8 +6,8 @@
 # PNG with 8 bits or less) these are indices into its palette, and the palette is not hashed. The
 # size is not hashed either. Three flags of different colors are reported as one set of identical
 # pictures. The same pictures saved as RGB are not reported.
-# Why it matters: who removes all but one picture of each set, as the report suggests, deletes
-# pictures of other classes before anyone has labeled them.
+# Why it matters: who keeps one picture of each reported set deletes pictures of other classes
+# before anyone has labeled them.
 #
 # Output:
 #   palette PNG [['green.png', 'purple.png', 'red.png']]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# fpsample 0.3.3 (1.0.2, built from source, does the same): a sample names the same row several times.
+# fpsample 0.3.3 (1.0.2, built from source, does the same): a sample repeats row numbers.
 #
 # Expected: farthest point sampling of 9 from 12 rows returns 9 different row numbers, if possible.
 # Observed: as soon as every row that is left equals a row of the sample, its distance is 0,

@@ -3,8 +3,8 @@
 #
 # Expected: the README says that start_idx fixes the index of the first sampled point, and shows
 # bucket_fps_kdline_sampling(points, 1024, h=3, start_idx=0).
-# Observed: fps_sampling begins with that row. The two bucket functions, which the README recommends,
-# begin with another row, and the named row is often not in the sample at all.
+# Observed: fps_sampling begins with that row. The two bucket functions, which the README calls the
+# fastest, begin with another row, and the named row is often not in the sample at all.
 # Why it matters: the start row is how a user says "this picture is labeled already, stay away from
 # it" or repeats an earlier selection. The sample then surrounds a picture that nobody chose.
 #

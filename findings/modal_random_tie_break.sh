@@ -6,7 +6,7 @@
 # Observed: without the option the smallest distance wins, with it the largest: the picture
 # that the model is most sure of. It happens in every call, also when no two distances are equal.
 # Why it matters: a user who turns the option on, to be fair to equal pictures, labels the most
-# certain pictures first. Nothing fails; active learning is merely worse than random choice.
+# certain pictures first, and no message says so.
 #
 # Output:
 #   distance to the nearest boundary [0.05, 3.0, 5.0, 0.9]

@@ -6,7 +6,8 @@
 # Observed: from the "basic" level on (the default is "all"), the optimizer moves the padding into
 # MaxPool. MaxPool ignores its own padding, so the zeros no longer take part and the border of the
 # output becomes negative. There is no warning. With optimizations off the result is right.
-# Why it matters: ZeroPad2d and MaxPool2d follow each other in tiny YOLOv3 and its descendants, behind
+# The same fault of onnxsim is known (onnxsim/onnxsim issue 290); no report was found for this one.
+# Why it matters: ZeroPad2d and MaxPool2d follow each other in tiny YOLOv3 for PyTorch, behind
 # activations that can be negative (LeakyReLU, SiLU). The features, and so the picks of an active
 # learner, differ between PyTorch, other engines and ONNX Runtime.
 #

@@ -13,9 +13,10 @@ from typing import cast
 
 from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.errors import DgaalError, UsageError
+from dgaal_cli.features.cache import cache_folder, open_shards
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.runtime.devices import count_cuda_devices
-from dgaal_cli.scratch import sweep
+from dgaal_cli.scratch import earlier_litter, sweep
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import StoreLocation
 from dgaal_cli.version import __version__
@@ -86,11 +87,37 @@ def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
     removed = f"{sum(map(sweep, folders))} of killed commands were removed"
     litter = Finding(name="temporary files", found=removed)
     found = [_file_system(workspace, location), _backups(location), litter]
+    if earlier := [path for folder in folders for path in earlier_litter(folder)]:
+        found.append(
+            Finding(
+                name="earlier temporary files",
+                found=f"{len(earlier)} of an earlier dgaal; remove them if it does not run here",
+                remedy=f"rm -r {shlex.join(map(str, earlier))}",
+            )
+        )
     try:
-        configuration(workspace)
+        config = configuration(workspace)
     except UsageError as error:
-        found.append(Finding(name="dgaal.toml", level="risk", found=str(error)))
-    return found
+        return [*found, Finding(name="dgaal.toml", level="risk", found=str(error))]
+    cache = cache_folder(workspace, config.features)
+    return [*found, _features(cache)] if cache.is_dir() else found
+
+
+def _features(cache: Path) -> Finding:
+    """Read all features and compare them with their digests."""
+    rows, damaged = 0, 0
+    for folder in sorted(cache.iterdir()):
+        shards, refused = open_shards(folder, None, max_checked=sys.maxsize)
+        rows += sum(map(len, shards))
+        damaged += len(refused)
+    if not damaged:
+        return Finding(name="features", found=f"{rows:,} rows in {cache}, all as written")
+    return Finding(
+        name="features",
+        level="risk",
+        found=f"{damaged} damaged files in {cache}, beside {rows:,} rows",
+        remedy="dgaal features --check",
+    )
 
 
 def _package(name: str) -> Finding:

@@ -73,7 +73,8 @@ class ExportedLabels:
     """None for a stream."""
     count: int
     left_out: int
-    """Answers to synthetic images, not written because ``--include-synthetic`` was not set."""
+    """What the format would hold of synthetic images, answers or labels, not written because
+    ``--include-synthetic`` was not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,7 @@ def export_labels(
     with open_store(workspace, read_only=True) as store:
         job = ExportJob(
             answers=filter(is_written, store.iter_answers()),
+            labels=filter(is_written, store.effective_answers()),
             withdrawn=filter(is_kept, store.withdrawn()),
             classes=store.classes(),
             names=store.class_names(),

@@ -1,7 +1,10 @@
 """Progress on stderr: a live line in a terminal, otherwise a plain line every 30 seconds."""
 
+import contextlib
+import errno
 import sys
 import time
+from collections.abc import Generator
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,6 +41,10 @@ class Progress:
 
     def __call__(self, event: AnyEvent) -> None:
         """Show an event."""
+        with _closed_terminal_ignored():
+            self._show(event)
+
+    def _show(self, event: AnyEvent) -> None:
         match event:
             case RoundStarted():
                 self._print(_round_line(event))
@@ -105,9 +112,20 @@ class Progress:
 
     def close(self) -> None:
         """Remove the live line and show the cursor again."""
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
+        bars, self._bars = self._bars, None
+        if bars is not None:
+            with _closed_terminal_ignored():
+                bars.stop()
+
+
+@contextlib.contextmanager
+def _closed_terminal_ignored() -> Generator[None]:
+    # SIGHUP follows and ends the command; until then it goes on.
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def _images(event: _Counted) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.config.schema import FeaturesConfig
 from dgaal_cli.errors import BusyError, InputDataError
 from dgaal_cli.features.shard import (
     DIGEST_BYTES,
@@ -23,6 +24,7 @@ from dgaal_cli.features.shard import (
     open_shard,
 )
 from dgaal_cli.features.space import FeatureSpace
+from dgaal_cli.workspace import Workspace
 
 _MAX_LISTINGS = 10
 
@@ -139,6 +141,11 @@ class CachedRows:
                 f"{missing:,} of {len(self._digests):,} images have no features yet; "
                 "compute them with 'dgaal features'"
             )
+
+
+def cache_folder(workspace: Workspace, settings: FeaturesConfig) -> Path:
+    """Return the folder of the cache that a workspace uses."""
+    return workspace.root / settings.cache if settings.cache else workspace.cache_path / "features"
 
 
 def space_folder(folder: Path, space: FeatureSpace) -> Path:

@@ -26,6 +26,9 @@ from dgaal_cli.ids import SampleId
 _BATCH_BYTES = 8 * 2**20
 """Max. bytes of the squares in a batch, of which several wait in memory."""
 _MAX_BATCH = 64
+_CALL = 8
+"""The encoder gets a multiple of this many images, so that its calls have one size: some runtimes
+compute slightly other numbers for another."""
 _MAX_LISTED = 10
 """Unreadable images that a result lists."""
 _PROGRESS_S = 0.2
@@ -116,7 +119,8 @@ class _Run:
         self._total, self._emit = total, emit
         self._shape = square_shape(encoder.framing, space)
         square_bytes = int(np.prod(self._shape.array))
-        self._batch = max(1, min(_MAX_BATCH, _BATCH_BYTES // square_bytes))
+        affordable = _BATCH_BYTES // square_bytes // _CALL * _CALL
+        self._batch = max(_CALL, min(_MAX_BATCH, affordable))
         self._waiting: set[bytes] = set()
         """Images between reading and encoding."""
         self._known = self._encoded = self._unreadable = 0
@@ -175,11 +179,10 @@ class _Run:
         self._encoded += len(digests)
 
     def _rows(self, pixels: Pixels) -> Rows:
-        """Encode a batch; every call of the encoder has the same number of images."""
-        side = self._shape.side
-        count = len(pixels)
-        if count < self._batch:
-            black = np.zeros((self._batch - count, *pixels.shape[1:]), np.uint8)
+        """Encode a batch, filled with black images to a multiple of ``_CALL``."""
+        side, count = self._shape.side, len(pixels)
+        if count % _CALL:
+            black = np.zeros((_CALL - count % _CALL, *pixels.shape[1:]), np.uint8)
             pixels = np.concatenate([pixels, black])
         rows = self._encoder.encode(pixels.reshape(-1, side, side, 3))
         if self._shape.has_tiles:

@@ -82,7 +82,7 @@ class Shard:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise DamagedShardError(error.strerror or "not readable") from error
+            raise DamagedShardError(f"it cannot be read ({error.strerror})") from error
         if digest.hexdigest() != self._rows_sha256:
             raise DamagedShardError("its rows do not match their digest")
 
@@ -109,10 +109,10 @@ def open_shard(path: Path, space: FeatureSpace | None = None) -> Shard:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise DamagedShardError(error.strerror or "not readable") from error
+        raise DamagedShardError(f"it cannot be read ({error.strerror})") from error
     start = _aligned(after_header + header.count * DIGEST_BYTES)
     if size != start + header.count * header.space.row_bytes:
-        raise DamagedShardError("it has another length")
+        raise DamagedShardError("its length is wrong")
     if hashlib.sha256(raw).hexdigest() != header.digests_sha256:
         raise DamagedShardError("its list of images does not match its digest")
     if space is not None and header.space != space:
@@ -164,7 +164,7 @@ def write_shard(
 def _read_header(start: bytes) -> tuple[_Header, int]:
     """Return the header and the offset of its end."""
     if start[: len(_MAGIC)] != _MAGIC:
-        raise DamagedShardError("not a file of features of this version")
+        raise DamagedShardError("it is no file of features of this version")
     seal = start[len(_MAGIC) : len(_MAGIC) + DIGEST_BYTES]
     end = _START + int.from_bytes(start[_START - 4 : _START], "little")
     text = start[_START:end]

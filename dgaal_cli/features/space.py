@@ -36,9 +36,9 @@ class FeatureSpace(msgspec.Struct, frozen=True, kw_only=True):
         return self.dimension * self.numpy_dtype.itemsize
 
     def difference(self, other: "FeatureSpace") -> str:
-        """Describe in a few words how another space differs."""
+        """Describe how the features of a file in another space differ."""
         names = {"encoder": "encoder", "crop": "crop", "dtype": "number type"}
         different = [
             text for name, text in names.items() if getattr(self, name) != getattr(other, name)
         ]
-        return f"features of another {' and '.join(different) or 'dimension'}"
+        return f"it holds features of another {' and '.join(different) or 'dimension'}"

@@ -90,7 +90,7 @@ class MoreImages:
     def _known(self) -> set[ItemId]:
         query = self._round.query
         asked = {entry.item_id for entry in query.entries} if query else set[ItemId]()
-        return asked | set(self._round.labels) | self._store.cannot_tell()
+        return asked | set(self._store.verdicts())
 
     def _rank(self, known: set[ItemId]) -> list[QueryEntry]:
         guesses = self._round.learner.guesses

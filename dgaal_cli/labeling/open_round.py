@@ -39,8 +39,6 @@ class OpenRound:
         self.query: Query | None = None
         self.task: Task | None = None
         """The image to answer now."""
-        self.labels: dict[ItemId, Label] = {}
-        """All labels of the store when the round was loaded."""
         self._names: dict[ClassUid, str] = {}
         self.taken_back: StandingAnswer | None = None
         """The answer of the current image that was just undone."""
@@ -68,7 +66,7 @@ class OpenRound:
             self.added, self.ranked = 0, []
         self.query = query
         self.stats.open(query)
-        self._read_labels()
+        self._names = self.store.class_names()
         self.curve = learning_curve(self._workspace)
         self.taken_back = None
         self.pages = []
@@ -149,8 +147,9 @@ class OpenRound:
         """Update statistics and learner after answers were undone."""
         self.stats.reread(items)
         answered = {answer.item_id: answer.label for answer in self.stats.history}
+        others = self.store.verdicts(items=set(items) - answered.keys())
         for item in items:
-            self.learn(item, answered.get(item, self.labels.get(item)))
+            self.learn(item, answered.get(item, others.get(item)))
         self.reload()
 
     def load_learner(self) -> None:
@@ -159,15 +158,11 @@ class OpenRound:
             uids = [record.uid for record in self.store.classes()]
             guesses = load_guesses(self._workspace, round=self.query.round, classes=uids)
             if guesses is not None:
-                self._read_labels()
-                known = ((item, self._text.single_class(own)) for item, own in self.labels.items())
+                labels = ((item, own) for item, own in self.store.verdicts().items() if own)
+                known = ((item, self._text.single_class(own)) for item, own in labels)
                 guesses.start({item: uid for item, uid in known if uid is not None})
                 self.learner.guesses = guesses
         self.reload()
-
-    def _read_labels(self) -> None:
-        self._names = self.store.class_names()
-        self.labels = {item: own for item, own in self.store.verdicts().items() if own}
 
     def learn(self, item_id: ItemId, label: Label | None) -> None:
         """Pass a label to the learner, which uses those that are one class."""
@@ -175,6 +170,6 @@ class OpenRound:
 
     def _describe(self, item_id: ItemId) -> tuple[str, str]:
         """Return the name of an image and its class, empty without one."""
-        label = self.labels.get(item_id)
+        label = self.store.verdicts(items=[item_id]).get(item_id)
         name = self._text.to_text(label, self._names) if label else ""
         return self.store.item(item_id).sample_id, name

@@ -111,7 +111,7 @@ class LabelSession:
             StoreChangedError: Another program removed some; the message names the file with them.
         """
         try:
-            self._store.watermark()
+            self._store.check_unchanged()
         except StoreChangedError:
             if self._rescue.has_lost:
                 raise

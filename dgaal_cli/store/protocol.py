@@ -5,7 +5,7 @@ needs a part of a store declares that part: ``ClassList``, ``Images``, ``Queries
 ``LabelReader``, ``LabelWriter``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, Self
@@ -98,6 +98,10 @@ class Images(Protocol):
 
     def item_by_sample(self, sample_id: SampleId) -> ItemRecord | None:
         """Return the item at a path, which need not be its first path."""
+        ...
+
+    def items_by_sample(self, sample_ids: Sequence[SampleId]) -> dict[SampleId, ItemRecord]:
+        """Return the items at some paths; paths without an item are left out."""
         ...
 
     def replaced(self) -> list[tuple[SampleId, ItemState]]:
@@ -208,8 +212,12 @@ class LabelReader(Protocol):
         """
         ...
 
-    def verdicts(self) -> dict[ItemId, Label | None]:
-        """Return the effective label of each item that has an answer; None for "can't tell"."""
+    def verdicts(self, *, items: Collection[ItemId] | None = None) -> dict[ItemId, Label | None]:
+        """Return the effective label of each item that has an answer; None for "can't tell".
+
+        Args:
+            items: Only return those of these items; None for all.
+        """
         ...
 
     def cannot_tell(self, *, watermark: int | None = None) -> set[ItemId]:
@@ -222,6 +230,13 @@ class LabelReader(Protocol):
 
     def iter_answers(self) -> Iterator[AnswerRecord]:
         """Yield ``answers`` as of the first one, in short reads that do not block writers."""
+        ...
+
+    def effective_answers(self) -> Iterator[AnswerRecord]:
+        """Yield the answer that is the label of each image, by name, in short reads.
+
+        They are those at the first one. Images with the verdict "can't tell" have none.
+        """
         ...
 
     def withdrawn(self) -> list[AnswerRecord]:
@@ -342,7 +357,7 @@ class LabelWriter(Protocol):
 
     def import_labels(
         self,
-        given: Sequence[ImportedLabel],
+        given: Iterable[ImportedLabel],
         *,
         new_classes: Sequence[ClassRecord] = (),
         session: str = "import",
@@ -409,8 +424,13 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
         """Call ``rescue`` before a ``StoreChangedError`` is raised.
 
         Every other method raises this error if another program has moved, replaced or overwritten
-        the store. A method that writes checks this before and after its transaction.
+        the store. A method that writes checks this before and after its transaction; one that reads
+        need not check it again shortly after another check.
         """
+        ...
+
+    def check_unchanged(self) -> None:
+        """Check that no other program has moved, replaced or overwritten the store."""
         ...
 
     def record_artifact(self, sha256: bytes, role: str, format: str, round: int | None) -> None:

@@ -78,14 +78,16 @@ def check_reading(progress: ReadProgress, budget_s: float, stopwatch: Stopwatch)
     Raises:
         UsageError: At the measured rate, reading alone takes longer than the budget.
     """
-    if progress.total is None or not 0 < progress.rate * MEASURED_S <= progress.done:
+    if progress.total is None:
         return
-    takes_s = stopwatch.seconds + (progress.total - progress.done) / progress.rate
+    takes_s = stopwatch.seconds
+    if 0 < progress.rate * MEASURED_S <= progress.done:
+        takes_s += (progress.total - progress.done) / progress.rate
     needed_s = math.ceil(takes_s / (1 - RESERVE))
     if needed_s > budget_s:
         raise UsageError(
             f"a time budget of {budget_s:g} s is too short: reading the {progress.total:,} images "
-            f"of the pool takes about {takes_s:.0f} s here, and training comes after it; "
+            f"of the pool takes {takes_s:.0f} s or more here, and training comes after it; "
             f"give more than {needed_s} s"
         )
 

@@ -122,6 +122,7 @@ def job_of(store: Store, images: Any, **changes: Any) -> ExportJob:
     return ExportJob(
         **{
             "answers": store.answers(),
+            "labels": list(store.effective_answers()),
             "withdrawn": store.withdrawn(),
             "classes": store.classes(),
             "names": store.class_names(),
@@ -142,7 +143,7 @@ def write(name: str, job: ExportJob, folder: Path, stem: str = "labels") -> Path
         target = folder / f"{stem}-{name}"
         with assembling(target) as temporary:
             count = format_.fill(temporary, job)
-    assert count == len(job.labels())
+    assert count == len([*job.labels])
     return target
 
 
@@ -322,7 +323,9 @@ def rich_store(path: Path) -> Store:
 
 def test_jsonl_round_trip_is_lossless(tmp_path):
     with rich_store(tmp_path / "one.db") as store, rich_store(tmp_path / "two.db") as other:
-        exported = write("jsonl", job_of(store, None, answers=[], withdrawn=[]), tmp_path, "none")
+        exported = write(
+            "jsonl", job_of(store, None, answers=[], labels=[], withdrawn=[]), tmp_path, "none"
+        )
         assert exported.read_bytes() == b""
         buffer = io.BytesIO()
         load_format("jsonl").write(buffer, job_of(store, None))

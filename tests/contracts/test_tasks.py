@@ -223,7 +223,8 @@ def test_synthetic_image_inherits_any_label(case: Case):
 
 def job_of(case: Case) -> ExportJob:
     return ExportJob(
-        answers=case.store.answers(), classes=case.store.classes(),
+        answers=case.store.answers(), labels=case.store.effective_answers(),
+        classes=case.store.classes(),
         names=case.store.class_names(), text=case.task.text, images=Arrays(),
     )  # fmt: skip
 

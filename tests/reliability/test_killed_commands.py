@@ -111,6 +111,23 @@ def test_only_names_of_scratch_files_are_removed(tmp_path):
     assert (tmp_path / "target").read_text() == "kept"
 
 
+def test_doctor_names_what_earlier_versions_left_and_removes_nothing(root):
+    names = (
+        ".labels.db.0123456789ab.tmp",
+        "backups/.labels-20260101T000000Z-manual.db.01234567.tmp-journal",
+        ".init-ab_12xyz",
+    )
+    others = (".vimrc.tmp", ".notes-2026.tmp")
+    (root / "backups").mkdir(exist_ok=True)
+    for name in names + others:
+        (root / name).touch()
+    done = CliRunner().invoke(app, ["-C", str(root), "--json", "doctor"])
+    remedies = " ".join(finding["remedy"] for finding in json.loads(done.stdout))
+    assert all(f"{root / name}" in remedies for name in names)
+    assert not any(name in remedies for name in others)
+    assert all((root / name).exists() for name in names + others)
+
+
 def test_workspace_of_the_killed_is_whole(root):
     kill(root, "backup")
     with open_store(Workspace(root)) as store:

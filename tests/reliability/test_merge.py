@@ -228,6 +228,7 @@ class Host:
         stream = io.BytesIO()
         job = ExportJob(
             answers=self.store.iter_answers(),
+            labels=self.store.effective_answers(),
             withdrawn=self.store.withdrawn(),
             classes=self.store.classes(),
             names=self.store.class_names(),

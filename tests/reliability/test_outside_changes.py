@@ -221,6 +221,7 @@ async def use_screen(root: Path, change: Callable[[Path], None], more: int) -> C
             for _ in range(2):
                 name = t.image.sample_id
                 await t.press("1")
+                assert t.image.sample_id != name
                 client.saved[name] = "cat"
             change(root)
             for _ in range(more):
@@ -258,6 +259,7 @@ def found(root: Path) -> dict[str, str]:
 
 def check(root: Path, client: Client, *, is_losing: bool) -> None:
     """Check that each answer called saved is found, and that the message is true."""
+    assert len(client.saved) >= 2
     there = found(root)
     missing = [name for name, text in client.saved.items() if there.get(name) != text]
     assert missing == []

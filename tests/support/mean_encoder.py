@@ -23,8 +23,3 @@ class MeanEncoder:
         half = self.framing.side // 2
         cells = images.reshape(-1, 2, half, 2, half, 3).mean(axis=(2, 4), dtype=np.float32)
         return cells.reshape(-1, self.dimension) * np.float32(self.gain)
-
-    @property
-    def encoded(self):
-        """Number of images that were encoded, with those that fill a batch."""
-        return sum(self.calls)

@@ -1,5 +1,6 @@
 """Atomic writes: a reader sees the old or the new file, never a part of it."""
 
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dgaal_cli import atomic
+from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import StorageError
 
 
@@ -101,3 +103,36 @@ def test_failed_folder_sync_reports_that_new_content_is_written(tmp_path, monkey
 def test_longest_file_names_can_be_written(tmp_path, name):
     atomic.write_bytes(tmp_path / name, b"new")
     assert contents(tmp_path) == {name: b"new"}
+
+
+def make_folder(target):
+    with assembling(target) as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner/a").write_bytes(b"1")
+        (folder / "inner/missing").symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("has_call", [True, False])
+def test_folder_that_cannot_be_synced_is_not_kept(tmp_path, monkeypatch, has_call):
+    def fail(_descriptor):
+        ctypes.set_errno(errno.ENOSPC)
+        if has_call:
+            return -1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "_SYNC_FILE_SYSTEM", fail if has_call else None)
+    if not has_call:
+        monkeypatch.setattr(os, "fsync", fail)
+    target = tmp_path / "made"
+    with pytest.raises(StorageError, match="No space left"):
+        make_folder(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_is_synced_without_the_call_for_file_systems(tmp_path, monkeypatch):
+    synced, real = [], os.fsync
+    monkeypatch.setattr(atomic, "_SYNC_FILE_SYSTEM", None)
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), real(fd)))
+    make_folder(tmp_path / "made")
+    made = [tmp_path, tmp_path / "made", tmp_path / "made/inner", tmp_path / "made/inner/a"]
+    assert {path.stat().st_ino for path in made} <= set(synced)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dgaal_cli.data.decoders.registry import format_names
 from dgaal_cli.data.regular_files import kind_of
@@ -33,8 +33,8 @@ class FolderSource(Source):
         return self._scan(self.spec, "")
 
     def get(self, sample_id: SampleId) -> Entry:
-        parts = PurePosixPath(sample_id).parts
-        is_inside = bool(parts) and not any(part in ("..", "/") or part[0] == "." for part in parts)
+        is_absolute = sample_id.startswith("/")
+        is_inside = sample_id and not is_absolute and "/." not in f"/{sample_id}"
         path = os.path.join(self.spec, sample_id)  # noqa: PTH118 - hot, and names may be any bytes
         if not is_inside or not os.path.lexists(path):
             raise gone(sample_id, self.spec)

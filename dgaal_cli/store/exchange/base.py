@@ -22,7 +22,13 @@ Link = Literal["symlink", "hardlink", "copy"]
 MAX_DOCUMENT_BYTES = 2**30
 MAX_LINE_BYTES = 2**20
 
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
 _DECODER = json.JSONDecoder()
+_STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _T = TypeVar("_T")
 
@@ -76,6 +82,8 @@ class ExportJob:
 
     answers: Iterable[AnswerRecord]
     """Current answers of every annotator, oldest first; can be read once."""
+    labels: Iterable[AnswerRecord]
+    """The answer that is the label of each image, by name; can be read once."""
     withdrawn: Iterable[AnswerRecord] = ()
     """Skips and what was undone, for formats that merge copies of a workspace."""
     classes: Sequence[ClassRecord]
@@ -85,31 +93,24 @@ class ExportJob:
     images: Images
     link: Link = "symlink"
 
-    def labels(self) -> list[AnswerRecord]:
-        """Return the effective label of each image, by name."""
-        found = [answer for answer in self.answers if answer.is_effective and answer.label]
-        return sorted(found, key=lambda answer: answer.sample_id)
-
     def text_of(self, answer: AnswerRecord) -> str:
         """Return an answer's label as text; empty without a label."""
         return self.text.to_text(answer.label, self.names) if answer.label else ""
 
-    def class_labels(self, format: str) -> list[tuple[AnswerRecord, ClassUid]]:  # noqa: A002
-        """Return ``labels`` with their classes, for a format with one class per image.
+    def class_labels(self, format: str) -> Iterator[tuple[AnswerRecord, ClassUid]]:  # noqa: A002
+        """Yield ``labels`` with their classes, for a format with one class per image.
 
         Raises:
             UsageError: A label states more than one class.
         """
-        found: list[tuple[AnswerRecord, ClassUid]] = []
-        for answer in self.labels():
+        for answer in self.labels:
             uid = self.text.single_class(answer.label) if answer.label else None
             if uid is None:
                 raise UsageError(
                     f"the format {format} holds one class per image, and the label of "
                     f"{answer.sample_id} states more; export to jsonl or csv instead"
                 )
-            found.append((answer, uid))
-        return found
+            yield answer, uid
 
 
 class Origin(msgspec.Struct, kw_only=True):
@@ -293,7 +294,7 @@ def parse_json(text: str, *, where: str, line: int | None = None) -> Any:
         line: Line number if the text is one line of a file.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _STRICT_DECODER.decode(text)
     except json.JSONDecodeError as error:
         place = f"line {line or error.lineno}, column {error.colno}"
         raise InputDataError(f"{where}, {place}: {error.msg}") from None
@@ -325,7 +326,3 @@ def with_and_without_suffix(name: str) -> tuple[str, ...]:
     """
     bare = os.path.splitext(name)[0]  # noqa: PTH122 - a sample id is not a path of this machine
     return (name, bare) if bare != name else (name,)
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number in JSON")

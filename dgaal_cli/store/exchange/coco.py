@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import msgspec
@@ -41,7 +42,6 @@ class Coco:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.class_labels("coco")
         category = {record.uid: number for number, record in enumerate(job.classes, start=1)}
         head = {
             "info": {"description": "labels exported by dgaal", "version": "1"},
@@ -51,20 +51,28 @@ class Coco:
                 for record in job.classes
             ],
         }
-        images = (
-            {"id": n, "file_name": label.sample_id, "width": label.width, "height": label.height}
-            for n, (label, _) in enumerate(labels, start=1)
-        )
-        annotations = (
-            {"id": n, "image_id": n, "category_id": category[uid], "attributes": origin_of(label)}
-            for n, (label, uid) in enumerate(labels, start=1)
-        )
-        stream.write(json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}").encode())
-        for key, values in (("images", images), ("annotations", annotations)):
-            stream.write(f',\n "{key}": '.encode())
-            stream.writelines(json_array(values, depth=2))
+        number = 0
+        with TemporaryFile() as lines:  # labels can be read once, and annotations follow all images
+
+            def images() -> Iterator[dict[str, Any]]:
+                nonlocal number
+                for number, (label, uid) in enumerate(job.class_labels("coco"), start=1):
+                    lines.write(json.dumps([category[uid], origin_of(label)]).encode() + b"\n")
+                    size = {"width": label.width, "height": label.height}
+                    yield {"id": number, "file_name": label.sample_id, **size}
+
+            def annotations() -> Iterator[dict[str, Any]]:
+                lines.seek(0)
+                for n, line in enumerate(lines, start=1):
+                    uid, origin = json.loads(line)
+                    yield {"id": n, "image_id": n, "category_id": uid, "attributes": origin}
+
+            stream.write(json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}").encode())
+            for key, values in (("images", images()), ("annotations", annotations())):
+                stream.write(f',\n "{key}": '.encode())
+                stream.writelines(json_array(values, depth=2))
         stream.write(b"\n}\n")
-        return len(labels)
+        return number
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the category of each annotation; boxes and masks are ignored."""

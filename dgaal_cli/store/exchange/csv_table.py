@@ -23,10 +23,11 @@ class CsvTable:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.labels()
+        count = 0
         writer = csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n")
         writer.writerow(COLUMNS)
-        for label in labels:
+        for label in job.labels:
+            count += 1
             writer.writerow(
                 (
                     cell_of(label.sample_id),
@@ -37,7 +38,7 @@ class CsvTable:
                     "" if label.round is None else label.round,
                 )
             )
-        return len(labels)
+        return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each line; lines without a label are skipped."""

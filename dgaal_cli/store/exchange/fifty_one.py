@@ -11,7 +11,7 @@ from dgaal_cli.atomic import write_text
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
-from dgaal_cli.store.exchange.folders import place
+from dgaal_cli.store.exchange.folders import ImagePlacer
 from dgaal_cli.store.exchange.image_folder import files_below
 
 
@@ -30,11 +30,11 @@ class FiftyOne:
             InputDataError: Two names differ only in their suffix.
         """
         index = {record.uid: number for number, record in enumerate(job.classes)}
-        targets: dict[str, int] = {}
+        images, targets = ImagePlacer(job), dict[str, int]()
         taken: dict[str, str] = {}
         (folder / "data").mkdir()
         for label, uid in job.class_labels("fiftyone"):
-            name = place(label, folder / "data", job)
+            name = images.place(label, folder / "data")
             stem = _stem(name)
             if stem in taken:
                 raise InputDataError(

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from dgaal_cli.atomic import write_bytes
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, origin_of, with_and_without_suffix
-from dgaal_cli.store.exchange.folders import place
+from dgaal_cli.store.exchange.folders import ImagePlacer
 from dgaal_cli.store.exchange.json_lines import parse_lines
 
 METADATA = "metadata.jsonl"
@@ -18,19 +17,17 @@ class HuggingFace:
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.class_labels("hf")
-        lines = [
-            json.dumps(
-                {
-                    "file_name": place(label, folder, job),
+        count, images = 0, ImagePlacer(job)
+        with (folder / METADATA).open("wb") as stream:
+            for label, uid in job.class_labels("hf"):
+                line = {
+                    "file_name": images.place(label, folder),
                     "label": job.names[uid],
                     **origin_of(label),
                 }
-            )
-            for label, uid in labels
-        ]
-        write_bytes(folder / METADATA, "".join(f"{line}\n" for line in lines).encode())
-        return len(labels)
+                stream.write(json.dumps(line).encode() + b"\n")
+                count += 1
+        return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the labels of a folder or of its metadata file."""

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
-from dgaal_cli.store.exchange.folders import place
+from dgaal_cli.store.exchange.folders import ImagePlacer
 
 
 class ImageFolder:
@@ -16,12 +16,13 @@ class ImageFolder:
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Put every labeled image into the folder of its class; empty classes have a folder too."""
-        labels = job.class_labels("imagefolder")
+        count, images = 0, ImagePlacer(job)
         for record in job.classes:
             (folder / class_folder(record.name)).mkdir()
-        for label, uid in labels:
-            place(label, folder / class_folder(job.names[uid]), job)
-        return len(labels)
+        for label, uid in job.class_labels("imagefolder"):
+            images.place(label, folder / class_folder(job.names[uid]))
+            count += 1
+        return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each file: the first folder is the class, the rest the sample id."""

@@ -40,14 +40,16 @@ class LabelStudio:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
-        labels = job.class_labels("labelstudio")
-        tasks = (
-            _task(number, label, job.names[uid])
-            for number, (label, uid) in enumerate(labels, start=1)
-        )
-        stream.writelines(json_array(tasks))
+        number = 0
+
+        def tasks() -> Iterator[dict[str, Any]]:
+            nonlocal number
+            for number, (label, uid) in enumerate(job.class_labels("labelstudio"), start=1):
+                yield _task(number, label, job.names[uid])
+
+        stream.writelines(json_array(tasks()))
         stream.write(b"\n")
-        return len(labels)
+        return number
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each choice; canceled tasks and other kinds of results are skipped."""

@@ -3,18 +3,21 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.store import classes
 from dgaal_cli.store.exchange.base import LabelText, Parsed
+from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord, Label
 
 _UID = re.compile("[0-9a-f]{16}")
+_BATCH = 1000
 _LATEST = from_iso("3000-01-01")
 
 
@@ -22,7 +25,8 @@ _LATEST = from_iso("3000-01-01")
 class Resolved:
     """The labels of an import, with all names resolved."""
 
-    labels: tuple[ImportedLabel, ...]
+    labels: Iterable[ImportedLabel]
+    """Can be read several times, one after the other."""
     new_classes: tuple[ClassRecord, ...]
     repeated: int
     """Lines that repeat an earlier line."""
@@ -49,24 +53,34 @@ def resolve(
         InputDataError: A line names an unknown sample or class, or contradicts an earlier line.
     """
     known = _Classes(store, may_add=may_add_classes)
-    seen: dict[tuple[int, str, bool], tuple[str, Label | None, str]] = {}
-    labels: list[ImportedLabel] = []
+    people: dict[tuple[str, bool], int] = {}
+    seen: dict[tuple[int, int], int] = {}
+    labels = LabelSpool()
     repeated = 0
-    for line in parsed:
-        item = _item(store, line)
-        who = line.annotator or annotator
-        label = _read(line, text, known) if line.labels else None
-        key = (item.item_id, who, line.kind in ("flag", "unflag"))
-        first = seen.setdefault(key, (line.kind, label, line.where))
-        if first[:2] != (line.kind, label):
-            raise InputDataError(
-                f"{line.where}: {line.names[0]} has another label than at {first[2]}"
-            )
-        if first[2] != line.where:
+    for lines in _batches(parsed):
+        items = store.items_by_sample([SampleId(name) for line in lines for name in line.names])
+        for line in lines:
+            item = _item(items, line)
+            who = line.annotator or annotator
+            label = _label(line, item, label=_read(line, text, known), annotator=who)
+            person = people.setdefault((who, line.kind in ("flag", "unflag")), len(people))
+            position = seen.get((item.item_id, person))
+            if position is None:
+                seen[item.item_id, person] = labels.append(label)
+                continue
+            first = labels.read(position)
+            if (first.kind, first.label) != (label.kind, label.label):
+                raise InputDataError(
+                    f"{line.where}: {line.names[0]} has another label than at {first.where}"
+                )
             repeated += 1
-            continue
-        labels.append(_label(line, item, label=label, annotator=who))
-    return Resolved(labels=tuple(labels), new_classes=tuple(known.new), repeated=repeated)
+    return Resolved(labels=labels, new_classes=tuple(known.new), repeated=repeated)
+
+
+def _batches(parsed: Iterable[Parsed]) -> Iterator[list[Parsed]]:
+    lines = iter(parsed)
+    while batch := list(islice(lines, _BATCH)):
+        yield batch
 
 
 class _Classes:
@@ -121,19 +135,18 @@ class _Classes:
         return uid
 
 
-def _read(line: Parsed, text: LabelText, known: _Classes) -> Label:
+def _read(line: Parsed, text: LabelText, known: _Classes) -> Label | None:
+    if not line.labels:
+        return None
     try:
         return text.from_text(line.labels, lambda names: known.find(line, names))
     except ValueError as error:
         raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
 
 
-def _item(store: Store, line: Parsed) -> ItemRecord:
+def _item(items: Mapping[SampleId, ItemRecord], line: Parsed) -> ItemRecord:
     for name in line.names:
-        try:
-            item = store.item_by_sample(SampleId(name))
-        except UsageError:  # not a valid file name
-            continue
+        item = items.get(SampleId(name))
         if item is None:
             continue
         if line.sha256 is not None and line.sha256 != item.sha256.hex():

@@ -1,8 +1,8 @@
 """One durable SQLite connection: pragmas, write gate, transactions, error messages.
 
-Every write transaction takes the store's gate first. The rollback journal is the default because
-SQLite 3.7.0 to 3.51.2 can corrupt a WAL database when two connections write and checkpoint at the
-same time (sqlite.org/wal.html#walresetbug).
+Every write transaction takes the store's gate first. The store has a rollback journal: with a
+write-ahead log, pages in the log hide that another program overwrote the file, and SQLite 3.7.0 to
+3.51.2 can corrupt a file with a log (sqlite.org/wal.html#walresetbug).
 """
 
 import contextlib
@@ -29,7 +29,6 @@ from dgaal_cli.scratch import scratch
 from dgaal_cli.store.instants import Clock, system_clock, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S
 from dgaal_cli.store.sqlite import schema
-from dgaal_cli.store.sqlite.filesystem import network_filesystem
 from dgaal_cli.store.sqlite.gate import Gate, in_use
 from dgaal_cli.store.sqlite.watch import (
     FileWatch,
@@ -52,6 +51,8 @@ WHOLE_BYTES = 4 << 20
 _NEWEST_ORPHAN = """SELECT 'event' FROM (SELECT item_id, label_id FROM event
     ORDER BY event_id DESC LIMIT 100) LEFT JOIN item i USING(item_id) LEFT JOIN label l
     USING(label_id) WHERE i.need IS NULL OR (label_id IS NOT NULL AND l.version IS NULL)"""
+_READ_PAGE = "SELECT count(*) FROM sqlite_schema WHERE rowid = 1"
+"""Reads a page of any store, which takes SQLite's shared lock."""
 _MAX_OPENINGS = 3
 """An overlay file system may replace a file when it is opened for writing."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -170,11 +171,15 @@ class Database:
             if self.connection.in_transaction:  # a read inside a write of this thread
                 yield self.connection
                 return
-            self._watch.check_path()
-            forget_pages(self.connection)
+            is_due = self._watch.is_due()
+            if is_due:
+                self._watch.check_path()
+                forget_pages(self.connection)
             self.connection.execute("BEGIN DEFERRED")
             try:
-                self._in_turn(lambda: self._watch.check(self.connection))
+                self._in_turn(lambda: self.connection.execute(_READ_PAGE).fetchone())
+                if is_due:
+                    self._watch.check(self.connection)
                 yield self.connection
             finally:
                 if self.connection.in_transaction:
@@ -251,6 +256,15 @@ class Database:
             self.connection.close()
             self._gate.close()
 
+    def check_unchanged(self) -> None:
+        """Check that this is the file that was opened, with all that was written to it.
+
+        Raises:
+            StoreChangedError: Another program changed the file.
+        """
+        with self._lock, self._explained_errors():
+            self._in_turn(self._check_unchanged)
+
     def _check_unchanged(self) -> None:
         self._watch.check_path()
         forget_pages(self.connection)
@@ -298,14 +312,6 @@ def create_file(path: Path, meta: dict[str, str]) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot make {path}: {error.strerror or error}") from error
-
-
-def is_wal_safe() -> bool:
-    """Check whether the linked SQLite has the fix of the WAL-reset bug."""
-    version = sqlite3.sqlite_version_info
-    if version >= (3, 51, 3):
-        return True
-    return version[:2] in ((3, 50), (3, 44)) and version[2] >= (7 if version[1] == 50 else 6)
 
 
 def _fill(path: Path, meta: dict[str, str]) -> None:
@@ -379,19 +385,17 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
         "mmap_size = 0",
         "recursive_triggers = ON",  # else INSERT OR REPLACE bypasses the append-only trigger
         "synchronous = FULL",
-        "wal_autocheckpoint = 1000",
         *(("fullfsync = ON",) if sys.platform == "darwin" else ()),
     ):
         connection.execute(f"PRAGMA {pragma}")
     if connection.execute("PRAGMA query_only").fetchone()[0]:
         return
-    mode = "wal" if is_wal_safe() and network_filesystem(path) is None else "truncate"
-    found = str(connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0])
-    # Leaving WAL fails while others use the file; WAL is as durable, so it may stay.
-    if found not in ("truncate", "wal") or (found == "wal" and not is_wal_safe()):
+    # Leaving a write-ahead log, as other programs may set it, fails while they use the file.
+    found = str(connection.execute("PRAGMA journal_mode = truncate").fetchone()[0])
+    if found != "truncate":
         raise WorkspaceError(
-            f"{path} is in journal mode {found}, unsafe with SQLite "
-            f"{sqlite3.sqlite_version}; close every other program that has it open, then try again"
+            f"{path} is in journal mode {found} and must be in truncate; close every other "
+            "program that has it open, then try again"
         )
 
 

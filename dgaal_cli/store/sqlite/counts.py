@@ -3,12 +3,22 @@
 import dataclasses
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import Counts
 from dgaal_cli.store.sqlite import projection
 from dgaal_cli.store.sqlite.history import watermark
 
+# Few images are not plain ones of the pool; the verdicts of all are counted in an index.
+_RARE = """SELECT i.is_synthetic, i.state, v.item_id IS NOT NULL, v.label_id, count(*)
+    FROM item i LEFT JOIN verdict v USING(item_id)
+    WHERE i.is_synthetic OR i.state <> 'ok' GROUP BY 1, 2, 3, 4"""
+# CROSS JOIN: read events in their order; looking up the event of each answer takes longer.
+_ANNOTATIONS = """SELECT count(*) FROM event e CROSS JOIN answer a USING(item_id, annotator)
+    WHERE e.provenance IN ('human', 'simulated') AND a.event_id = e.event_id
+    AND a.says IN ('label', 'cannot_tell')"""
 _GIVEN = ("label", "cannot_tell")
 _MAX_NEW = 1000
 """Number of new events above which everything is counted again."""
@@ -39,36 +49,48 @@ def counts(connection: sqlite3.Connection, *, known: Counts | None = None) -> Co
 
 
 def _count_all(connection: sqlite3.Connection) -> Counts:
-    groups = connection.execute(
-        """SELECT i.is_synthetic, sum(i.state <> 'quarantined'), count(v.label_id),
-        sum(v.event_id IS NOT NULL AND v.label_id IS NULL),
-        sum(v.event_id IS NULL AND i.state = 'ok'), count(*)
-        FROM item i LEFT JOIN verdict v USING(item_id) GROUP BY i.is_synthetic"""
+    rare = connection.execute(_RARE).fetchall()
+    synthetic = [row for row in rare if row[0]]
+    set_aside = [row for row in rare if not row[0]]
+    labels: Counter[int | None] = Counter(
+        dict(connection.execute("SELECT label_id, count(*) FROM verdict GROUP BY label_id"))
     )
-    by_kind: dict[int, list[int]] = {kind: found for kind, *found in groups}
-    pool, synthetic = (by_kind.get(kind, [0] * 5) for kind in (0, 1))
-    others = connection.execute(
-        """SELECT (SELECT count(*) FROM answer a JOIN event e USING(event_id)
-         WHERE a.says IN ('label','cannot_tell') AND e.provenance IN ('human','simulated')),
-        (SELECT count(DISTINCT item_id) FROM flagged), (SELECT count(*) FROM unreadable)"""
+    labels.subtract(_by_label(synthetic))
+    pool = connection.execute("SELECT count(*) FROM item").fetchone()[0] - _sum(synthetic)
+    by_class: Counter[ClassUid] = Counter()
+    for label_id, uid in connection.execute("SELECT label_id, class_uid FROM label_class"):
+        by_class[ClassUid(uid)] += labels[label_id]
+    cannot_tell = labels.pop(None, 0)
+    without_verdict = [row for row in set_aside if not row[2]]
+    flagged, quarantined = connection.execute(
+        "SELECT (SELECT count(DISTINCT item_id) FROM flagged), (SELECT count(*) FROM unreadable)"
     ).fetchone()
-    by_class = connection.execute(
-        "SELECT n.class_uid, count(*) FROM verdict v JOIN item i USING(item_id) "
-        "JOIN label_class n USING(label_id) WHERE NOT i.is_synthetic GROUP BY n.class_uid"
-    )
     return Counts(
         newest_event=watermark(connection),
-        items=pool[0],
-        labeled=pool[1],
-        cannot_tell=pool[2],
-        unlabeled=pool[3],
-        synthetic=synthetic[4],
-        synthetic_labeled=synthetic[1],
-        annotations=others[0],
-        flagged=others[1],
-        quarantined=others[2],
-        by_class={ClassUid(uid): count for uid, count in by_class},
+        items=pool - _sum(row for row in set_aside if row[1] == "quarantined"),
+        labeled=labels.total(),
+        cannot_tell=cannot_tell,
+        unlabeled=pool - labels.total() - cannot_tell - _sum(without_verdict),
+        synthetic=_sum(synthetic),
+        synthetic_labeled=_sum(row for row in synthetic if row[3] is not None),
+        annotations=connection.execute(_ANNOTATIONS).fetchone()[0],
+        flagged=flagged,
+        quarantined=quarantined,
+        by_class={uid: count for uid, count in by_class.items() if count},
     )
+
+
+def _sum(rows: Iterable[tuple[Any, ...]]) -> int:
+    return sum(row[-1] for row in rows)
+
+
+def _by_label(rows: Iterable[tuple[Any, ...]]) -> Counter[int | None]:
+    """Count the verdicts of rows of ``_RARE`` by label; None for "can't tell"."""
+    found: Counter[int | None] = Counter()
+    for _, _, has_verdict, label_id, count in rows:
+        if has_verdict:
+            found[label_id] += count
+    return found
 
 
 def _count_some(

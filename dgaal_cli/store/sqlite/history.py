@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from dgaal_cli.ids import ItemId
@@ -55,9 +55,15 @@ def labels(connection: sqlite3.Connection, *, watermark: int | None = None) -> l
     return records
 
 
-def verdicts(connection: sqlite3.Connection) -> dict[ItemId, Label | None]:
+def verdicts(
+    connection: sqlite3.Connection, *, items: Collection[ItemId] | None = None
+) -> dict[ItemId, Label | None]:
     """Return the effective label of each item with a verdict, None for "can't tell"."""
-    rows = connection.execute("SELECT item_id, label_id FROM verdict").fetchall()
+    chosen = "" if items is None else " WHERE item_id IN (SELECT value FROM json_each(:items))"
+    rows = connection.execute(
+        f"SELECT item_id, label_id FROM verdict{chosen}",  # noqa: S608 - constants
+        {"items": json.dumps(sorted(items or ()))},
+    ).fetchall()
     labels = label_rows.by_id(connection, {label_id for _, label_id in rows} - {None})
     return {ItemId(item_id): labels.get(label_id) for item_id, label_id in rows}
 
@@ -83,10 +89,18 @@ def current_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
     ).fetchall()
 
 
+def effective_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Return the event of the label of each image, as in ``current_events``, by name."""
+    return connection.execute(
+        """SELECT v.event_id, 1 FROM verdict v JOIN item i USING(item_id)
+        WHERE v.label_id IS NOT NULL ORDER BY i.sample"""
+    ).fetchall()
+
+
 def answers(
     connection: sqlite3.Connection, current: Sequence[tuple[int, int]]
 ) -> list[AnswerRecord]:
-    """Return the answers of some ``current_events``, in their order."""
+    """Return the answers of some ``current_events``, oldest first."""
     rows = connection.execute(
         f"""SELECT CASE WHEN e.says NOT IN ('undo','redo') THEN e.says
         WHEN {event_rows.is_of_flag("e")} THEN 'unflag' ELSE 'undo' END AS kind,

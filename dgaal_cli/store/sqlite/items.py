@@ -1,9 +1,10 @@
 """Images in the store: an item is identified by its content, not by its path."""
 
+import contextlib
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
@@ -19,6 +20,9 @@ WIDTH = 10
 """Number of columns in ``COLUMNS``."""
 TABLES = "item i LEFT JOIN label l ON l.label_id = i.inherited"
 """Tables of ``COLUMNS``."""
+
+
+_MAX_PLACES = 1000
 
 
 def encode_path(sample_id: SampleId) -> bytes:
@@ -38,7 +42,7 @@ def decode_path(path: bytes) -> SampleId:
     return SampleId(os.fsdecode(path))
 
 
-def record(row: tuple[Any, ...]) -> ItemRecord:
+def record(row: Sequence[Any]) -> ItemRecord:
     """Build a record from a row of ``COLUMNS``."""
     return ItemRecord(
         item_id=ItemId(row[0]),
@@ -75,6 +79,26 @@ def of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemRecord
     """Return the item at a path, or None."""
     item_id = id_of_sample(connection, sample_id)
     return None if item_id is None else one(connection, item_id)
+
+
+def of_samples(
+    connection: sqlite3.Connection, sample_ids: Sequence[SampleId]
+) -> dict[SampleId, ItemRecord]:
+    """Return the items at some paths; paths without an item are left out."""
+    paths: dict[bytes, SampleId] = {}
+    for sample_id in sample_ids:
+        with contextlib.suppress(UsageError):  # not a valid file name
+            paths[encode_path(sample_id)] = sample_id
+    found: dict[SampleId, ItemRecord] = {}
+    for start in range(0, len(paths), _MAX_PLACES):
+        chosen = list(paths)[start : start + _MAX_PLACES]
+        rows = connection.execute(
+            f"SELECT p.path, {COLUMNS} FROM {TABLES} JOIN path p USING(item_id) "  # noqa: S608
+            f"WHERE p.path IN ({', '.join('?' * len(chosen))})",
+            chosen,
+        )
+        found |= {paths[bytes(path)]: record(row) for path, *row in rows}
+    return found
 
 
 def every(connection: sqlite3.Connection) -> list[ItemRecord]:

@@ -17,7 +17,7 @@ from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microsecond
 from dgaal_cli.store.protocol import LEASE_S, Store
 from dgaal_cli.store.records import Restored
 from dgaal_cli.store.sqlite import backups, filesystem, projection, restore, schema
-from dgaal_cli.store.sqlite.connection import Database, create_file, is_wal_safe
+from dgaal_cli.store.sqlite.connection import Database, create_file
 from dgaal_cli.store.sqlite.store import SqliteStore
 
 _NETWORK = "network_folder"
@@ -146,8 +146,7 @@ class SqliteLocation:
         return filesystem.network_filesystem(self.path)
 
     def engine(self) -> tuple[str, str]:
-        mode = "WAL" if is_wal_safe() else "rollback journal (this version's WAL has a known fault)"
-        return "sqlite", f"{sqlite3.sqlite_version}, {mode}"
+        return "sqlite", f"{sqlite3.sqlite_version}, rollback journal"
 
 
 def _mark_unfinished(store: Store) -> None:

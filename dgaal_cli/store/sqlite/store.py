@@ -121,6 +121,7 @@ class SqliteStore:
     unanswered = _reads(item_rows.unanswered)
     item = _reads(item_rows.one)
     item_by_sample = _reads(item_rows.of_sample)
+    items_by_sample = _reads(item_rows.of_samples)
     replaced = _reads(item_rows.replaced)
     quarantined = _reads(item_rows.quarantined)
     add_items = _writes(item_rows.add)
@@ -163,6 +164,7 @@ class SqliteStore:
     withdrawn = _reads(history.withdrawn)
     _page = _reads(history.page)
     _current_events = _reads(history.current_events)
+    _effective_events = _reads(history.effective_events)
     _answers = _reads(history.answers)
     _import = _appends(imports.import_labels)
 
@@ -186,12 +188,18 @@ class SqliteStore:
         for start in range(0, len(current), _PAGE):
             yield from self._answers(current[start : start + _PAGE])
 
+    def effective_answers(self) -> Iterator[AnswerRecord]:
+        current = self._effective_events()
+        for start in range(0, len(current), _PAGE):
+            page = self._answers(current[start : start + _PAGE])
+            yield from sorted(page, key=lambda answer: item_rows.encode_path(answer.sample_id))
+
     def answers(self) -> list[AnswerRecord]:
         return list(self.iter_answers())
 
     def import_labels(
         self,
-        given: Sequence[ImportedLabel],
+        given: Iterable[ImportedLabel],
         *,
         new_classes: Sequence[ClassRecord] = (),
         session: str = "import",
@@ -205,6 +213,9 @@ class SqliteStore:
             return dry_run.report
 
     # Maintenance
+
+    def check_unchanged(self) -> None:
+        self.database.check_unchanged()
 
     def on_change(self, rescue: Rescue) -> None:
         self.acknowledged.rescue = rescue

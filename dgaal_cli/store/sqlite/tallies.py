@@ -19,8 +19,9 @@ _BY_ANNOTATOR = """SELECT annotator, count(*) AS n FROM answer WHERE says NOT IN
 _BY_PROVENANCE = """SELECT e.provenance, count(*) AS n FROM verdict v JOIN event e USING(event_id)
     WHERE v.label_id IS NOT NULL GROUP BY e.provenance ORDER BY n DESC, min(v.item_id)"""
 _MEDIAN_MS = """WITH timed AS (SELECT e.elapsed_ms AS ms, count(*) OVER () AS n,
-    row_number() OVER (ORDER BY e.elapsed_ms) AS place FROM answer a JOIN event e USING(event_id)
-    WHERE a.says <> 'skip' AND e.elapsed_ms IS NOT NULL)
+    row_number() OVER (ORDER BY e.elapsed_ms) AS place
+    FROM event e CROSS JOIN answer a USING(item_id, annotator)
+    WHERE e.elapsed_ms IS NOT NULL AND a.event_id = e.event_id AND a.says <> 'skip')
     SELECT CAST(avg(ms) AS INTEGER) FROM timed WHERE place IN ((n + 1) / 2, n / 2 + 1)"""
 
 

@@ -6,6 +6,7 @@ of a file that was overwritten by a copy with the same change counter.
 
 import os
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _UNREADABLE = {
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_FORMAT,
 }
+RECHECK_S = 0.05
+"""Reads in this time after a check are not checked: an import does 100,000 of them."""
 _READ = """SELECT v.user_version,
     (SELECT value FROM meta WHERE key = 'workspace_id'), n.event_id, n.op_id,
     (SELECT op_id FROM event WHERE event_id = ?)
@@ -54,6 +57,11 @@ class FileWatch:
         self._file = self._found()
         self.known: Contents | None = None
         """Content at the last check; None before it was read once."""
+        self._checked_at = float("-inf")
+
+    def is_due(self) -> bool:
+        """Return whether a read must be checked."""
+        return time.monotonic() - self._checked_at > RECHECK_S
 
     def check_path(self) -> None:
         """Check that the path still names the file.
@@ -90,7 +98,7 @@ class FileWatch:
                 raise OutsideChangeError("was overwritten with another copy")
             if found.version != known.version:
                 raise OutsideChangeError(f"was changed to version {found.version}")
-        self.known = found
+        self.known, self._checked_at = found, time.monotonic()
 
     def expect(self, connection: sqlite3.Connection) -> Contents:
         """Return the content as the transaction of this connection will leave it."""

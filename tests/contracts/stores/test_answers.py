@@ -230,3 +230,20 @@ def test_unanswered_images_are_those_without_a_verdict_that_can_be_asked(asked):
     store.undo("a", "s")
     store.undo("a", "s")
     assert store.unanswered() == [1, 2, 5]
+
+
+def test_effective_answers_are_the_labels_by_name(asked):
+    store = asked.store
+    for annotator, item, uid in (("a", 3, asked.dog), ("a", 1, asked.cat), ("b", 1, asked.dog)):
+        asked.submit(annotator, "label", item, uid)
+    asked.submit("a", "cannot_tell", 2)
+    asked.submit("a", "flag", 3)
+    found = list(store.effective_answers())
+    assert found == sorted(
+        (answer for answer in store.answers() if answer.is_effective and answer.label),
+        key=lambda answer: answer.sample_id,
+    )
+    assert [(answer.item_id, name_of(store, answer)) for answer in found] == [
+        (1, "cat"),
+        (3, "dog"),
+    ]

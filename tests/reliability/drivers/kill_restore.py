@@ -12,6 +12,7 @@ import signal
 import sqlite3
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,13 @@ def renamed(store: Path, aside: Path, linked: list[tuple[Path, Path]]) -> None:
             old.rename(aside.with_name(old.name.replace(store.name, aside.name, 1)))
 
 
-def restore(root: Path, *, kill_at: int) -> bool:
-    """Restore in a fork that dies before call ``kill_at``; return whether it finished."""
+def restore(root: Path) -> None:
+    """Restore the newest backup."""
+    labels.restore(Workspace(root))
+
+
+def run(root: Path, action: Callable[[Path], None], *, kill_at: int) -> bool:
+    """Do something in a fork that dies before call ``kill_at``; return whether it finished."""
     child = os.fork()
     if child == 0:
         call_count = 0
@@ -65,7 +71,7 @@ def restore(root: Path, *, kill_at: int) -> bool:
         sys.addaudithook(count_call)
         code = 1
         try:
-            labels.restore(Workspace(root))
+            action(root)
             code = 0
         except BaseException:  # noqa: BLE001 - a child must never return into the driver
             traceback.print_exc()
@@ -98,12 +104,12 @@ def main() -> None:
     while kills < LIMIT:
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(pristine, root, symlinks=True)
-        if restore(root, kill_at=kills + 1):
+        if run(root, restore, kill_at=kills + 1):
             break
         kills += 1
         left = state(root)
         found[left] = found.get(left, 0) + 1
-        assert restore(root, kill_at=0)
+        assert run(root, restore, kill_at=0)
         left = state(root)
         again[left] = again.get(left, 0) + 1
     sys.stdout.write("\n" + json.dumps({"kills": kills, "found": found, "again": again}))

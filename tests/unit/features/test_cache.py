@@ -133,7 +133,7 @@ def test_features_of_another_encoder_are_refused_and_kept(tmp_path):
     shutil.copy(foreign, space_folder(tmp_path, SPACE))
     cache = FeatureCache(tmp_path, SPACE)
     assert len(cache) == 0
-    assert [shard.reason for shard in cache.refused] == ["features of another encoder"]
+    assert [shard.reason for shard in cache.refused] == ["it holds features of another encoder"]
     writer = fill(tmp_path, range(2))
     assert writer.refused[0].is_foreign
     assert_holds(tmp_path, range(2))

@@ -74,20 +74,20 @@ def test_only_new_images_are_encoded(tmp_path):
     encoder = MeanEncoder()
     result = fill_cache(tmp_path, [png(n) for n in range(72)], encoder)
     assert (result.encoded, result.known) == (2, 70)
-    assert encoder.calls == [64]
+    assert encoder.calls == [8]
 
 
 def test_images_with_the_same_bytes_are_encoded_once(tmp_path):
     encoder = MeanEncoder()
     result = fill_cache(tmp_path, [png(1)] * 100 + [png(2)], encoder)
     assert (result.encoded, result.known) == (2, 99)
-    assert encoder.encoded == 64
+    assert encoder.calls == [8]
 
 
-def test_batches_of_the_encoder_have_one_size(tmp_path):
+def test_encoder_gets_multiples_of_eight_images(tmp_path):
     encoder = MeanEncoder()
-    fill_cache(tmp_path, [png(n) for n in range(130)], encoder)
-    assert encoder.calls == [64, 64, 64]
+    fill_cache(tmp_path, [png(n) for n in range(131)], encoder)
+    assert encoder.calls == [64, 64, 8]
 
 
 def test_bad_images_are_listed_and_others_are_encoded(tmp_path):
@@ -161,6 +161,7 @@ def test_progress_ends_with_all_images(tmp_path):
 
 
 def test_memory_of_a_batch_is_bounded(tmp_path):
-    encoder = MeanEncoder(side=1024)
-    fill_cache(tmp_path, [png(n) for n in range(5)], encoder)
-    assert max(encoder.calls) * 1024**2 * 3 <= 8 * 2**20
+    encoder = MeanEncoder(side=300)
+    fill_cache(tmp_path, [png(n) for n in range(40)], encoder)
+    assert encoder.calls == [24, 16]
+    assert 24 * 300**2 * 3 <= 8 * 2**20

@@ -63,6 +63,8 @@ def test_labels_are_exported_to_stdout_and_imported_again(workspace, tmp_path):
         "added": 1,
         "replaced": 0,
         "unchanged": 0,
+        "older": 0,
+        "conflicts": [],
         "new_classes": [],
         "is_dry_run": False,
     }
@@ -71,6 +73,26 @@ def test_labels_are_exported_to_stdout_and_imported_again(workspace, tmp_path):
             ("0.png", "cat", "sam"),
             ("1.png", "dog", "eve"),
         ]
+
+
+def test_answers_that_differ_between_copies_are_listed(workspace, tmp_path):
+    copy = tmp_path / "copy.jsonl"
+    newest = {"op_id": "of the copy", "at": "2999-01-01T00:00:00Z", "annotator": "sam"}
+    copy.write_text(json.dumps({"file_name": "0.png", "label": "dog", **newest}))
+    result = run(workspace, "labels", "import", str(copy), "--dry-run")
+    assert "would import 1 labels" in result.stdout
+    assert "1 answers differ between the copies; the newer one counts:" in result.stdout
+    assert "0.png  sam: dog (2999-01-01 00:00:00), not cat (2" in result.stdout
+    (conflict,) = json.loads(run(workspace, "--json", "labels", "import", str(copy)).stdout)[
+        "conflicts"
+    ]
+    assert (conflict["sample_id"], conflict["annotator"]) == ("0.png", "sam")
+    assert (conflict["kept"], conflict["dropped"]) == ("dog", "cat")
+    assert conflict["kept_at"] > conflict["dropped_at"]
+    assert json.loads(run(workspace, "--json", "labels", "stats").stdout)["by_class"] == [
+        ["cat", 0],
+        ["dog", 1],
+    ]
 
 
 def test_imagefolder_export_links_to_the_pool(workspace, tmp_path):

@@ -15,7 +15,7 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.sqlite import connection as connection_module
 from dgaal_cli.store.sqlite import gate as gate_module
 from dgaal_cli.store.sqlite import schema
-from dgaal_cli.store.sqlite.connection import Database, is_wal_safe
+from dgaal_cli.store.sqlite.connection import Database
 from dgaal_cli.workspace import Workspace, lock_path
 
 
@@ -25,7 +25,7 @@ def pragma(store: Store, name: str):
 
 def test_connection_settings_are_crash_safe(store):
     assert pragma(store, "synchronous") == 2
-    assert pragma(store, "journal_mode") == ("wal" if is_wal_safe() else "truncate")
+    assert pragma(store, "journal_mode") == "truncate"
     for name, value in {
         "foreign_keys": 1,
         "trusted_schema": 0,
@@ -38,22 +38,16 @@ def test_connection_settings_are_crash_safe(store):
         assert pragma(store, name) == value, name
 
 
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        ((3, 40, 1), False),
-        ((3, 44, 5), False),
-        ((3, 44, 6), True),
-        ((3, 50, 6), False),
-        ((3, 50, 7), True),
-        ((3, 51, 2), False),
-        ((3, 51, 3), True),
-        ((3, 53, 0), True),
-    ],
-)
-def test_wal_is_used_only_with_fixed_sqlite_versions(monkeypatch, version, expected):
-    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-    assert is_wal_safe() is expected
+def test_write_ahead_log_of_another_program_is_left_when_it_is_closed(path):
+    store_location(path).create().close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = wal")
+    other.execute("SELECT count(*) FROM event").fetchone()
+    with pytest.raises(BusyError, match="another program"):
+        open_store(path)
+    other.close()
+    with open_store(path) as store:
+        assert pragma(store, "journal_mode") == "truncate"
 
 
 def test_create_store_refuses_existing_file(path):
@@ -328,8 +322,6 @@ def test_reader_waits_in_the_writers_queue_when_the_file_is_busy(path, monkeypat
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
     store_location(path).create().close()
     with open_store(path) as reader:
-        if pragma(reader, "journal_mode") == "wal":
-            pytest.skip("with a write-ahead log writers do not block readers")
         writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(BusyError, match="another program"):
@@ -352,8 +344,6 @@ def test_open_store_waits_in_the_writers_queue(path, monkeypatch):
     monkeypatch.setattr(connection_module, "_FIRST_TIMEOUT_MS", 0)
     store_location(path).create().close()
     writer = sqlite3.connect(path, isolation_level=None)
-    if writer.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        pytest.skip("with a write-ahead log writers do not block readers")
     writer.execute("BEGIN EXCLUSIVE")
     with pytest.raises(BusyError, match="another program"):
         open_store(path)

@@ -1,0 +1,72 @@
+"""Labels of an import in a temporary file, so that millions of them need little memory."""
+
+import json
+import tempfile
+import weakref
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from dgaal_cli.errors import StorageError
+from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.records import ImportedLabel, Label
+
+_MEMORY_BYTES = 16 << 20
+_NAMES = [field.name for field in fields(ImportedLabel) if field.name != "label"]
+_VALUES = attrgetter(*_NAMES)
+
+
+class LabelSpool:
+    """A sequence of labels that can be appended to and read; a small one stays in memory."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        self._end = 0
+
+    def append(self, label: ImportedLabel) -> int:
+        """Append a label and return its position for ``read``.
+
+        Raises:
+            StorageError: The temporary file cannot be written.
+        """
+        stated = label.label and (
+            label.label.payload.hex(),
+            label.label.version,
+            label.label.classes,
+        )
+        data = json.dumps([stated, *_VALUES(label)]).encode() + b"\n"
+        position = self._end
+        try:
+            self._file.seek(position)
+            self._file.write(data)
+        except OSError as error:
+            raise StorageError(
+                "the temporary file for the labels cannot be written "
+                f"({error.strerror or error}); nothing was imported"
+            ) from error
+        self._end += len(data)
+        return position
+
+    def read(self, position: int) -> ImportedLabel:
+        """Return the label at a position that ``append`` returned."""
+        self._file.seek(position)
+        return self._load()
+
+    def __iter__(self) -> Iterator[ImportedLabel]:
+        self._file.seek(0)
+        while self._file.tell() < self._end:
+            yield self._load()
+
+    def _load(self) -> ImportedLabel:
+        stated, *values = json.loads(self._file.readline())
+        label = None if stated is None else _label(*stated[:2], tuple(stated[2]))
+        given: dict[str, Any] = dict(zip(_NAMES, values, strict=True))
+        return ImportedLabel(label=label, **given)
+
+
+@lru_cache(maxsize=128)  # few labels of classification differ
+def _label(payload: str, version: int, classes: tuple[ClassUid, ...]) -> Label:
+    return Label(payload=bytes.fromhex(payload), version=version, classes=classes)
