@@ -650,3 +650,26 @@ def test_positions_of_json_children_are_correct(value, indent):
         line, column = map(int, re.findall(r"(?:line|column) (\d+)", place))
         rest = "\n".join(lines[line - 1 :])[column - 1 :]
         assert json.JSONDecoder().raw_decode(rest)[0] == children[name]
+
+
+def test_jsonl_line_of_a_copy_is_ordered_by_the_time_of_its_change(other, tmp_path):
+    other.add_class("cat")
+    path = tmp_path / "in.jsonl"
+    line = {"file_name": "a.png", "label": "cat", "annotator": "ann", "op_id": "x"}
+    late = {**line, "at": "9999-01-01", "changed": "2020-01-01T00:00:00Z"}
+    path.write_text(json.dumps(late) + "\n")
+    assert import_file("jsonl", path, other, may_add_classes=False).added == 1
+    (answer,) = other.answers()
+    assert (answer.at[:4], answer.changed_at) == ("9999", "2020-01-01T00:00:00.000000Z")
+
+
+def test_jsonl_with_one_op_id_for_two_images_is_refused(other, tmp_path):
+    other.add_class("cat")
+    path = tmp_path / "in.jsonl"
+    line = {"label": "cat", "annotator": "ann", "op_id": "x", "at": "2020-01-01"}
+    path.write_text(
+        "".join(json.dumps({"file_name": name, **line}) + "\n" for name in ("a.png", NAMES[1]))
+    )
+    with pytest.raises(InputDataError, match="line 2: the op_id belongs to another answer"):
+        import_file("jsonl", path, other, may_add_classes=False)
+    assert other.watermark() == 0

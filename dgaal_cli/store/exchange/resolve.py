@@ -3,12 +3,13 @@
 import re
 import secrets
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from dgaal_cli.errors import InputDataError, UsageError
-from dgaal_cli.ids import ClassUid, SampleId
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import classes
 from dgaal_cli.store.exchange.base import LabelText, Parsed
 from dgaal_cli.store.exchange.spool import LabelSpool
@@ -53,8 +54,7 @@ def resolve(
         InputDataError: A line names an unknown sample or class, or contradicts an earlier line.
     """
     known = _Classes(store, may_add=may_add_classes)
-    people: dict[tuple[str, bool], int] = {}
-    seen: dict[tuple[int, int], int] = {}
+    seen: defaultdict[tuple[str, bool], dict[ItemId, int]] = defaultdict(dict)
     labels = LabelSpool()
     repeated = 0
     for lines in _batches(parsed):
@@ -63,10 +63,10 @@ def resolve(
             item = _item(items, line)
             who = line.annotator or annotator
             label = _label(line, item, label=_read(line, text, known), annotator=who)
-            person = people.setdefault((who, line.kind in ("flag", "unflag")), len(people))
-            position = seen.get((item.item_id, person))
+            positions = seen[who, line.kind in ("flag", "unflag")]
+            position = positions.get(item.item_id)
             if position is None:
-                seen[item.item_id, person] = labels.append(label)
+                positions[item.item_id] = labels.append(label)
                 continue
             first = labels.read(position)
             if (first.kind, first.label) != (label.kind, label.label):
@@ -164,9 +164,11 @@ def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: st
     for column, number in (("round", line.round), ("elapsed_ms", line.elapsed_ms)):
         if number is not None and not 0 <= number < 2**31:
             raise InputDataError(f"{line.where}, {line.part} {column}: {number} is out of range")
+    orders = "at" if line.changed is None else "changed"  # the time that later events must follow
     for column, time in (("at", line.at), ("changed", line.changed)):
         if time is not None:
-            _check_time(line, column, time, must_be_close=line.op_id is not None)
+            is_ordering = line.op_id is not None and column == orders
+            _check_time(line, column, time, is_ordering=is_ordering)
     if line.op_id is None and line.changed is not None:
         raise InputDataError(f"{line.where}, {line.part} changed: it is for lines with an op_id")
     if line.op_id is not None and line.at is None:
@@ -189,15 +191,15 @@ def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: st
     )
 
 
-def _check_time(line: Parsed, column: str, time: str, *, must_be_close: bool) -> None:
-    """Raise ``InputDataError`` unless ``time`` is a time, and one that later events can follow."""
+def _check_time(line: Parsed, column: str, time: str, *, is_ordering: bool) -> None:
+    """Raise ``InputDataError`` unless this is a time, before 3000 if events are ordered by it."""
     try:
         instant = from_iso(time)
     except (ValueError, OverflowError):
         raise InputDataError(
             f"{line.where}, {line.part} {column}: {time[:60]} is not a time in ISO 8601"
         ) from None
-    if must_be_close and instant >= _LATEST:
+    if is_ordering and instant >= _LATEST:
         raise InputDataError(
             f"{line.where}, {line.part} {column}: {time[:60]} is not before the year 3000"
         )
