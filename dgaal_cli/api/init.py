@@ -4,15 +4,17 @@ import contextlib
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dgaal_cli import atomic
 from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
-from dgaal_cli.config.schema import Config
+from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
+from dgaal_cli.encoders.choice import AUTO, choose_encoder, encoder_table, open_encoder
 from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
@@ -49,6 +51,11 @@ class InitRequest:
     """Import the labels of the source."""
     accepts_network_folder: bool = False
     """Allow a network file system: only one annotator at a time may use it."""
+    encoder: str = "pixels"
+    """As ``encoder.source`` of the configuration, relative to ``base``; "auto" takes an installed
+    encoder for images of more than 64 pixels."""
+    downloads: bool = False
+    """Whether the weights of a timm model may be downloaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,8 @@ class InitResult:
     """Labels of the source that were not imported."""
     note: str
     """How images that are not square, or of other sizes, are resized; empty without such images."""
+    encoder_note: str
+    """Which encoder is used and why, or what was guessed of it; empty for ``pixels``."""
 
 
 def init(request: InitRequest, *, emit: Emit = ignore) -> InitResult:
@@ -78,6 +87,7 @@ def init(request: InitRequest, *, emit: Emit = ignore) -> InitResult:
     Raises:
         UsageError: A workspace exists already, or a name is unknown.
         InputDataError: The pool is missing, empty or unreadable.
+        DgaalError: The encoder cannot be used here.
         InterruptedRunError: A signal stopped the call; no file is left.
     """
     root = request.root.absolute()
@@ -109,7 +119,11 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     source = open_source(request.pool, base=request.base)
     if request.test:
         open_source(request.test, base=request.base)
+    chosen = None
+    if request.encoder != AUTO:  # an encoder that does not work fails before the long survey
+        chosen = open_encoder(request.encoder, base=request.base, downloads=request.downloads)
     found = survey(source, emit=emit)
+    chosen = chosen or choose_encoder(found.median_side)
     classes = _classes(request, found)
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),
@@ -118,18 +132,20 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     }
     # The decoder fits the pool: gray strokes need a quarter of the width.
     preset = request.preset or ("small" if found.is_color else "tiny")
-    tree = {
+    tree: dict[str, Any] = {
         "name": request.name or show(workspace.root.name),
         "method": request.method,
         "preset": preset,
         "seed": request.seed,
         "pool": pool,
         "query": {"size": request.query_size, "budget": request.budget},
+        "encoder": chosen.as_table(),
     }
     config = build_configuration(tree)
     side = side_for(config.encoder.source, found.median_side, limit=config.network.max_image_size)
     config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
-    return _write(workspace, config, request, found, classes)
+    result = _write(workspace, config, request, found, classes)
+    return replace(result, encoder_note=chosen.note)
 
 
 def _check_request(request: InitRequest, root: Path) -> None:
@@ -227,6 +243,7 @@ def _write(
         labels=labels,
         offered=0 if request.imports_labels else sum(i.label is not None for i in found.items),
         note=stretch_note(found.sizes(), config.pool.image_size),
+        encoder_note="",
     )
 
 
@@ -273,7 +290,21 @@ channels = {pool.channels}   # 1 gray, 3 color
 [query]
 size = {query.size}   # images asked per round
 budget = {query.budget}   # labels allowed in total; 0 = no limit
-"""
+{_encoder_section(config.encoder)}"""
+
+
+def _encoder_section(settings: EncoderConfig) -> str:
+    if settings == EncoderConfig():
+        return ""
+    table = encoder_table(settings)
+    lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
+    return "\n[encoder]\n" + "\n".join(lines) + "\n"
+
+
+def _toml(value: str | int | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(repr, value))}]"
+    return _quoted(value) if isinstance(value, str) else str(value)
 
 
 def _quoted(text: str) -> str:

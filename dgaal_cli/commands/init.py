@@ -52,6 +52,16 @@ def init(
     labels_from_source: Annotated[
         bool, typer.Option("--labels-from-source", help="Import the labels that SOURCE contains.")
     ] = False,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Pretrained encoder: auto, pixels (none), package:efficientnet-lite0, FILE.onnx, "
+            "timm:NAME or timm:NAME@WEIGHTS."
+        ),
+    ] = "pixels",
+    download: Annotated[
+        bool, typer.Option("--download", help="Allow to download the weights of a timm model.")
+    ] = False,
     accepts_network_folder: NetworkFolder = False,
 ) -> None:
     """Create a workspace for a pool of images."""
@@ -79,6 +89,8 @@ def init(
         budget=budget,
         imports_labels=labels_from_source,
         accepts_network_folder=accepts_network_folder,
+        encoder=encoder,
+        downloads=download,
     )
     keep_private(request.root)
     with interruption.listening():
@@ -93,6 +105,8 @@ def init(
         "labels": result.labels,
         "image_size": result.config.pool.image_size,
         "channels": result.config.pool.channels,
+        "encoder": result.config.encoder.source,
+        "encoder_note": result.encoder_note,
     }
     if not context.printed_json(document):
         _print_result(context, result)
@@ -111,8 +125,8 @@ def _print_result(context: Context, made: "InitResult") -> None:
         context.note(f"unreadable: {show(name)}: {why}")
     if len(made.unreadable) > 5:
         context.note(f"... and {len(made.unreadable) - 5} more; 'dgaal status --json' lists all")
-    if made.note:
-        context.note(made.note)
+    for note in filter(None, (made.note, made.encoder_note)):
+        context.note(show(note))
     if made.offered:
         context.note(
             f"the source has labels of {made.offered} images; they were not imported "
