@@ -115,6 +115,29 @@ def test_labels_backup(drive: Drive, tmp_path: Path, pristine: Path, max_calls: 
     )
 
 
+def back_up_and_answer(pristine: Path, item: int) -> None:
+    """Back up, then answer another image."""
+    dgaal(pristine, "labels", "backup")
+    with open_store(pristine / "labels.db") as store:
+        answer = Answer(
+            op_id=f"later {item}",
+            kind="label",
+            item_id=store.items()[item].item_id,
+            label=as_label(store.classes()[0].uid),
+        )
+        store.submit(answer, annotator="ann", session="s")
+
+
+@FEW_AND_ALL
+def test_labels_backup_that_continues_another(
+    drive: Drive, tmp_path: Path, pristine: Path, max_calls: int
+):
+    back_up_and_answer(pristine, 5)
+    check_failures(
+        drive, tmp_path, max_calls, command=["labels", "backup"], verify="backed_up", events=4
+    )
+
+
 FOLDERS = (
     ("imagefolder", "copy"),
     pytest.param("imagefolder", "symlink", marks=pytest.mark.deep),
@@ -152,15 +175,10 @@ def test_labels_check_mend(drive: Drive, tmp_path: Path, pristine: Path, max_cal
 
 @FEW_AND_ALL
 def test_labels_restore(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
-    dgaal(pristine, "labels", "backup")
-    with open_store(pristine / "labels.db") as store:
-        uid = store.classes()[0].uid
-        answer = Answer(
-            op_id="later", kind="label", item_id=store.items()[5].item_id, label=as_label(uid)
-        )
-        store.submit(answer, annotator="ann", session="s")
+    back_up_and_answer(pristine, 5)
+    back_up_and_answer(pristine, 4)
     command = ["labels", "restore", "-q"]
-    check_failures(drive, tmp_path, max_calls, command=command, verify="restored", events=[4, 3])
+    check_failures(drive, tmp_path, max_calls, command=command, verify="restored", events=[5, 4])
 
 
 @FEW_AND_ALL

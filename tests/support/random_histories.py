@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from asked_stores import FakeClock, new_item
 from class_labels import as_label
@@ -21,6 +22,9 @@ from dgaal_cli.store.records import (
     QueryEntry,
     Shown,
 )
+
+if TYPE_CHECKING:
+    from dgaal_cli.store.sqlite.store import SqliteStore
 
 PEOPLE = ("ann", "bob", "eve")
 
@@ -72,6 +76,7 @@ class History:
             self.give_labels,
             self.promote,
             self.export,
+            self.accept_place,
         )
 
     def answer(self) -> None:
@@ -217,3 +222,11 @@ class History:
     def export(self) -> None:
         """Record an artifact."""
         self.store.record_artifact(secrets.token_bytes(4), "classifier", "onnx", None)
+
+    def accept_place(self) -> None:
+        """Write what the store knows about itself, as the option ``--i-know`` does."""
+        with cast("SqliteStore", self.store).database.write() as connection:
+            connection.execute(
+                "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
+                ("test", secrets.token_hex(4)),
+            )
