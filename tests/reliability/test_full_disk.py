@@ -16,6 +16,7 @@ import pytest
 from class_labels import as_label
 from failure_checks import json_job
 from label_workspaces import DGAAL, make_workspace
+from onnx_models import image_model
 from tracing import needs_strace
 
 from dgaal_cli.store.open import open_store
@@ -155,6 +156,18 @@ def test_labels_export_to_folder(
     command = ["labels", "export", "-q", "-f", name, "--link", link, "-o", "out"]
     names = ["00.png", "01.png", "02.png"]
     check_failures(drive, tmp_path, max_calls, command=command, verify="linked", names=names)
+
+
+@FEW_AND_ALL
+def test_features(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int):
+    (pristine / "model.onnx").write_bytes(image_model())
+    with (pristine / "dgaal.toml").open("a") as stream:
+        stream.write('[encoder]\nsource = "model.onnx"\n')
+    imports = [*CORE, "dgaal_cli.api.features", "onnxruntime"]
+    command = ["features", "--workers", "1", "-q"]
+    check_failures(
+        drive, tmp_path, max_calls, command=command, verify="encoded", count=12, imports=imports
+    )
 
 
 @DEEP

@@ -212,3 +212,16 @@ def reported(root: Path, _job: Job, code: int, _out: str) -> str:
 def json_job(path: Path, **job: Any) -> Path:
     path.write_text(json.dumps(job))
     return path
+
+
+def encoded(root: Path, job: Job, code: int, _out: str) -> str:
+    """Check that all shards are whole, and that no image lacks features after a success."""
+    from dgaal_cli.features.cache import open_shards
+
+    rows = 0
+    for folder in (root / "cache" / "features").glob("*"):
+        shards, refused = open_shards(folder, None, max_checked=10**9)
+        if refused:
+            return f"{refused[0].path.name}: {refused[0].reason}"
+        rows += sum(map(len, shards))
+    return "" if rows == job["count"] or code == 8 else f"{rows} rows"
