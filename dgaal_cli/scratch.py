@@ -15,7 +15,7 @@ from pathlib import Path
 
 _NAME = re.compile(r"\.dgaal-[0-9a-f]{12}\.tmp")
 _EARLIER = re.compile(
-    r"\.(?:.+[.-](?:[0-9a-f]{12}|[0-9a-f]{8})\.tmp(?:-journal)?|init-[a-z0-9_]{8})"
+    r"\.(?:.+[.-](?:[0-9a-f]{12}|[0-9a-f]{8})\.tmp(?:-[a-z]+)?|init-[a-z0-9_]{8})"
 )
 """Names in versions of dgaal that did not lock their temporary files."""
 _swept: set[Path] = set()
