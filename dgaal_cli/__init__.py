@@ -23,6 +23,7 @@ _API = {
     **{verb: f"dgaal_cli.api.{verb}:{verb}" for verb in _VERBS},
     "open_workspace": "dgaal_cli.workspace:open_workspace",
     "compute_features": "dgaal_cli.api.features:compute_features",
+    "list_encoders": "dgaal_cli.api.encoders:list_encoders",
     "configuration": "dgaal_cli.methods.configuration:configuration",
     "InitRequest": "dgaal_cli.api.init:InitRequest",
     "Press": "dgaal_cli.labeling.view:Press",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from dgaal_cli.api import labels as labels
     from dgaal_cli.api.demo import demo as demo
     from dgaal_cli.api.doctor import doctor as doctor
+    from dgaal_cli.api.encoders import list_encoders as list_encoders
     from dgaal_cli.api.export import export as export
     from dgaal_cli.api.features import compute_features as compute_features
     from dgaal_cli.api.generate import GenerateOptions as GenerateOptions

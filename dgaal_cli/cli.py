@@ -23,6 +23,7 @@ from dgaal_cli.version import __version__
 COMMANDS = {
     "demo": "Run the whole loop on built-in digits.",
     "init": "Create a workspace for a pool of images.",
+    "encoders": "List pretrained encoders, and export one.",
     "features": "Compute the features of images once, for all rounds.",
     "train": "Train the next round on the current labels.",
     "query": "Choose the next images to label.",

@@ -34,7 +34,8 @@ from exporters.registry import load_exporter
 from exporters.seal import SealError, check, seal
 from exporters.spec import ExportSpec
 
-_PACKAGES = ("torch", "onnx", "onnxscript")
+REQUIRED = ("torch", "onnx", "onnxscript")
+"""Packages that compiling needs."""
 _TOLERANCE = 1e-4
 """Largest difference from torch, as a share of the largest number in the features."""
 
@@ -53,20 +54,28 @@ def build_compiled(
     return replace(encoder, size_bytes=recipe.size_bytes)
 
 
-def compiled(recipe: Recipe) -> bytes:
-    """Return the compiled file of an encoder, from the cache if it has an intact one.
-
-    Raises:
-        MissingExtraError, CheckFailedError: See ``compile_encoder``.
-    """
-    path = cache_folder() / f"{recipe.digest}.onnx"
+def cached(recipe: Recipe) -> bytes | None:
+    """Return the compiled file of an encoder if the cache has an intact one."""
     with contextlib.suppress(OSError, SealError, ManifestError):
-        data = path.read_bytes()
+        data = (cache_folder() / f"{recipe.digest}.onnx").read_bytes()
         check(data, "onnx")
         facts = read_manifest(data, "onnx").encoder
         if facts is not None and facts.digest == recipe.digest:
             return data
+    return None
+
+
+def compiled(recipe: Recipe) -> bytes:
+    """Return the compiled file of an encoder, from the cache if possible.
+
+    Raises:
+        MissingExtraError, CheckFailedError: See ``compile_encoder``.
+    """
+    data = cached(recipe)
+    if data is not None:
+        return data
     data = compile_encoder(recipe)
+    path = cache_folder() / f"{recipe.digest}.onnx"
     with contextlib.suppress(OSError, StorageError):  # it is compiled again next time
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_bytes(path, data)
@@ -86,7 +95,7 @@ def compile_encoder(recipe: Recipe) -> bytes:
         MissingExtraError: torch or another package is not installed.
         CheckFailedError: The encoder cannot be exported, or differs from torch.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"encoder '{recipe.source}'", recipe.extra, ", ".join(missing))
     from dgaal_cli.encoders.pixel_module import run_module, with_pixels
@@ -142,7 +151,7 @@ def _manifest(recipe: Recipe, outputs: Mapping[str, npt.NDArray[Any]]) -> Manife
             )
             for name, array in outputs.items()
         ),
-        versions={"dgaal": __version__, **{name: metadata.version(name) for name in _PACKAGES}},
+        versions={"dgaal": __version__, **{name: metadata.version(name) for name in REQUIRED}},
         encoder=EncoderFacts(
             source=recipe.source,
             digest=recipe.digest,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dgaal_cli.encoders.base import Encoder
+    from dgaal_cli.encoders.recipe import Recipe
 
 
 class Kind(NamedTuple):
@@ -28,6 +29,8 @@ class Kind(NamedTuple):
     """Packages that it needs in addition to the core install."""
     extra: str = ""
     """The extra of dgaal that installs them."""
+    recipe: str = ""
+    """``module:function`` from ``EncoderConfig`` to the recipe of an encoder that is compiled."""
     download: str = ""
     """``module:function`` that downloads the weights of an ``EncoderConfig``; empty if none can be
     downloaded."""
@@ -36,11 +39,16 @@ class Kind(NamedTuple):
 ONNX = "FILE.onnx"
 ENCODERS = {
     "pixels": Kind("dgaal_cli.encoders.pixels:build", (), (8, 16, 32, 64), ("torch",), "train"),
-    "package": Kind("dgaal_cli.encoders.package:build", ("input_size",)),
+    "package": Kind(
+        "dgaal_cli.encoders.package:build",
+        ("input_size",),
+        recipe="dgaal_cli.encoders.package:recipe_of",
+    ),
     "timm": Kind(
         "dgaal_cli.encoders.timm_models:build",
         ("input_size",),
         extra="timm",
+        recipe="dgaal_cli.encoders.timm_models:recipe_of",
         download="dgaal_cli.encoders.timm_models:download",
     ),
     ONNX: Kind(
@@ -79,6 +87,19 @@ def load_encoder(settings: EncoderConfig, *, image_size: int, channels: int) -> 
     if missing:
         raise MissingExtraError(f"encoder '{settings.source}'", kind.extra, ", ".join(missing))
     return _function(kind.build)(settings, image_size=image_size, channels=channels)
+
+
+def recipe_of(settings: EncoderConfig) -> "Recipe | None":
+    """Return how an encoder is built in torch; None if its kind runs as it is.
+
+    Raises:
+        ConfigError: The encoder is unknown, or does not support a setting.
+        MissingExtraError: A package that it needs is not installed.
+        UsageError: Its weights are not there.
+    """
+    check_encoder(settings, image_size=0)
+    recipe = kind_of(settings.source).recipe
+    return _function(recipe)(settings) if recipe else None
 
 
 def download_weights(settings: EncoderConfig) -> None:

@@ -89,6 +89,20 @@ def cached_weights(name: str) -> Path | None:
     return None
 
 
+def cached_names() -> list[str]:
+    """Return the names of models whose weights the local cache has."""
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    owners = [each.repo_id.partition("/") for each in repositories]
+    import timm
+
+    return sorted(name for owner, _, name in owners if owner == KIND and timm.is_model(name))
+
+
 def download(settings: EncoderConfig) -> None:
     """Download the published weights into timm's local cache, unless they are there or given.
 

@@ -26,10 +26,11 @@ VERBS = {
     "doctor",
     "demo",
     "compute_features",
+    "list_encoders",
     "open_workspace",
     "configuration",
 }
-NOUNS = {"features": "compute_features"}
+NOUNS = {"features": "compute_features", "encoders": "list_encoders"}
 """Commands whose name is that of a package, and their functions."""
 LABEL_VERBS = {
     "export_labels",
