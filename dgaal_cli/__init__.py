@@ -24,6 +24,7 @@ _API = {
     "open_workspace": "dgaal_cli.workspace:open_workspace",
     "compute_features": "dgaal_cli.api.features:compute_features",
     "list_encoders": "dgaal_cli.api.encoders:list_encoders",
+    "export_encoder": "dgaal_cli.api.export_encoder:export_encoder",
     "configuration": "dgaal_cli.methods.configuration:configuration",
     "InitRequest": "dgaal_cli.api.init:InitRequest",
     "Press": "dgaal_cli.labeling.view:Press",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from dgaal_cli.api.doctor import doctor as doctor
     from dgaal_cli.api.encoders import list_encoders as list_encoders
     from dgaal_cli.api.export import export as export
+    from dgaal_cli.api.export_encoder import export_encoder as export_encoder
     from dgaal_cli.api.features import compute_features as compute_features
     from dgaal_cli.api.generate import GenerateOptions as GenerateOptions
     from dgaal_cli.api.generate import generate as generate

@@ -36,7 +36,7 @@ from exporters.spec import ExportSpec
 
 REQUIRED = ("torch", "onnx", "onnxscript")
 """Packages that compiling needs."""
-_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
 """Largest difference from torch, as a share of the largest number in the features."""
 
 
@@ -95,9 +95,7 @@ def compile_encoder(recipe: Recipe) -> bytes:
         MissingExtraError: torch or another package is not installed.
         CheckFailedError: The encoder cannot be exported, or differs from torch.
     """
-    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(f"encoder '{recipe.source}'", recipe.extra, ", ".join(missing))
+    require_packages(recipe)
     from dgaal_cli.encoders.pixel_module import run_module, with_pixels
 
     module = with_pixels(recipe.make(), recipe.normalization)
@@ -109,7 +107,7 @@ def compile_encoder(recipe: Recipe) -> bytes:
     manifest = _manifest(recipe, run_torch({"images": blank}))
     spec = ExportSpec(manifest=manifest)
     largest = max(float(np.abs(each).max()) for each in run_torch(spec.example(2)).values())
-    tolerance = _TOLERANCE * max(1.0, largest)
+    tolerance = TOLERANCE * max(1.0, largest)
     spec = replace(spec, tolerances={each.name: tolerance for each in manifest.outputs})
     try:
         body = load_exporter("onnx")(module, spec)
@@ -119,6 +117,17 @@ def compile_encoder(recipe: Recipe) -> bytes:
             f"encoder '{recipe.source}' cannot run as ONNX: {error}; nothing was written"
         ) from error
     return seal(embed(body, replace(manifest, parity=report.differences), "onnx"), "onnx")
+
+
+def require_packages(recipe: Recipe) -> None:
+    """Check that an encoder can be built in torch and exported here.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"encoder '{recipe.source}'", recipe.extra, ", ".join(missing))
 
 
 def _runner(body: bytes, manifest: Manifest) -> Any:

@@ -27,6 +27,7 @@ VERBS = {
     "demo",
     "compute_features",
     "list_encoders",
+    "export_encoder",
     "open_workspace",
     "configuration",
 }
