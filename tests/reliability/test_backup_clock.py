@@ -28,6 +28,8 @@ def back_up_under_jumping_clock(folder: Path, seed: int, steps: int) -> None:
     for step in range(steps):
         clock.now += generator.choice((-400, -1, 0, 0, 1, 30)) * DAY_S
         asked.submit("sam", "label", generator.choice((1, 2, 3)), asked.cat)
+        if asked.store.watermark() % backups.EVERY == 0:  # an automatic backup was made
+            expected = [(str(location.backups()[0]), asked.store.watermark()), *expected]
         made = asked.store.back_up(generator.choice(("manual", "labels", "import")))
         assert made.is_file(), f"step {step}: the backup was deleted at once"
         expected = [(str(made), asked.store.watermark()), *expected][: backups.KEPT]
