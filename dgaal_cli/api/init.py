@@ -14,8 +14,8 @@ from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
-from dgaal_cli.encoders.choice import AUTO, choose_encoder, encoder_table, open_encoder
-from dgaal_cli.encoders.registry import side_for
+from dgaal_cli.encoders.choice import choose_encoder, encoder_table, open_encoder
+from dgaal_cli.encoders.registry import AUTO, side_for
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore

@@ -8,8 +8,6 @@ from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.encoders.registry import download_weights, load_encoder, located
 from dgaal_cli.errors import DgaalError
 
-AUTO = "auto"
-"""Name that stands for the best encoder that works here."""
 PACKAGE = "package:efficientnet-lite0"
 MAX_THUMBNAIL = 64
 """Side in pixels up to which networks are trained on the pixels."""

@@ -37,6 +37,8 @@ class Kind(NamedTuple):
 
 
 ONNX = "FILE.onnx"
+AUTO = "auto"
+"""Stands for the best encoder that works here; only ``choice.choose_encoder`` knows it."""
 ENCODERS = {
     "pixels": Kind("dgaal_cli.encoders.pixels:build", (), (8, 16, 32, 64), ("torch",), "train"),
     "package": Kind(
@@ -68,6 +70,11 @@ def kind_of(source: str) -> Kind:
     name = source.partition(":")[0]
     if name not in ENCODERS and source.lower().endswith(".onnx"):
         name = ONNX
+    if source == AUTO:
+        raise ConfigError(
+            f"encoder '{AUTO}' is chosen once, by 'dgaal init --encoder {AUTO}', which writes its "
+            "name to dgaal.toml; name an encoder that 'dgaal encoders' lists"
+        )
     check_known(name, ENCODERS, problem=f"unknown encoder '{source}'")
     return ENCODERS[name]
 

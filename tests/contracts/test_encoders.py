@@ -214,6 +214,8 @@ def test_unknown_encoder_suggests_the_nearest_and_exits_with_2():
         load("zzz:resnet")
     with pytest.raises(ConfigError, match="takes nothing after a colon"):
         load("pixels:fine")
+    with pytest.raises(ConfigError, match="'auto' is chosen once, by 'dgaal init --encoder auto'"):
+        check_encoder(EncoderConfig(source="auto"), image_size=0)
 
 
 def test_missing_package_names_the_install_command_and_exits_with_2(monkeypatch):

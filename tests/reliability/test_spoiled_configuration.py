@@ -37,6 +37,7 @@ COMMANDS = [
     ["score", "pool", "--artifact", "sampler.onnx"],
     ["generate", "-o", "new"],
     ["train"],
+    ["encoders"],
     ["export"],
     ["report"],
 ]

