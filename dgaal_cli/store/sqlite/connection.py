@@ -108,11 +108,12 @@ class Database:
             )
         with _translated_errors(path):
             self.connection, self._watch = _connect_watched(path, is_read_only=is_read_only)
-            try:
+        try:
+            with self._explained_errors():
                 self._in_turn(lambda: _check_and_prepare(self.connection, path))
-            except BaseException:
-                self.connection.close()
-                raise
+        except BaseException:
+            self.connection.close()
+            raise
 
     def check(self, *, is_bounded: bool = False) -> None:
         """Check for damage, and for tables, triggers or views that are not dgaal's.

@@ -12,7 +12,7 @@ from month.forks import Ended
 from month.model import Event, State
 from month.reader import Reading
 from month.terminal import answered
-from month.world import IMAGES, PEOPLE, Command, World
+from month.world import IMAGES, PEOPLE, Command, World, image
 
 QUICK = ("--set", "classifier.steps=2", "--set", "classifier.semi_supervised=none")
 ON_ONE = ("--device", "cpu", "--threads", "1")
@@ -29,7 +29,7 @@ def init(world: World) -> Command:
 
     return Command(
         family="init",
-        argv=("init", str(folder), "--pool", str(world.root / "pool"), "--classes", "cat,dog"),
+        argv=("init", str(folder), "--pool", str(world.pool), "--classes", "cat,dog"),
         verify=verify,
         clean=lambda: shutil.rmtree(folder, ignore_errors=True),
     )
@@ -73,30 +73,28 @@ def _says_what_is_left(done: Ended, found: Reading) -> str:
 
 def adjudicate(world: World) -> Command:
     """Decide the class of an image that somebody answered."""
-    image = world.rng.choice(sorted({image for image, _ in world.state.standing()}) or ["00.png"])
+    chosen = world.rng.choice(sorted({name for name, _ in world.state.standing()}) or [image(0)])
     uid, name = world.rng.choice(world.state.classes)
-    event = Event(
-        kind="adjudicate", says="adjudicate", image=image, person="eve", uid=uid, round=None
-    )
+    event = Event(kind="adjudicate", says="adjudicate", image=chosen, person="eve", uid=uid)
     return Command(
         family="adjudicate",
-        argv=("labels", "adjudicate", image, name, "--annotator", "eve"),
+        argv=("labels", "adjudicate", chosen, name, "--annotator", "eve"),
         outcomes=lambda before, done: _all_or_none(before, before.plus(event), done),
-        verify=lambda done, _: "" if f"{image} is {name}" in done.out else "another decision",
+        verify=lambda done, _: "" if f"{chosen} is {name}" in done.out else "another decision",
     )
 
 
 def import_table(world: World) -> Command:
     """Import a CSV table of another program for one person."""
     person, path = world.rng.choice(PEOPLE), world.fresh(".csv")
-    images = world.rng.sample([f"{n:02d}.png" for n in range(IMAGES)], 4)
-    rows = [(image, *world.rng.choice(world.state.classes)) for image in images]
-    path.write_text("file_name,label\n" + "".join(f"{image},{name}\n" for image, _, name in rows))
+    images = [image(n) for n in world.rng.sample(range(IMAGES), 4)]
+    rows = [(asked, *world.rng.choice(world.state.classes)) for asked in images]
+    path.write_text("file_name,label\n" + "".join(f"{asked},{name}\n" for asked, _, name in rows))
     return Command(
         family="import",
         argv=("labels", "import", str(path), "--annotator", person),
         outcomes=lambda before, done: _all_or_none(
-            before, stated(before, person, [(image, uid) for image, uid, _ in rows]), done
+            before, stated(before, person, [(asked, uid) for asked, uid, _ in rows]), done
         ),
         verify=lambda done, _: _counts_rows(done, len(rows)),
         clean=lambda: path.unlink(missing_ok=True),
@@ -106,10 +104,10 @@ def import_table(world: World) -> Command:
 def stated(before: State, person: str, rows: list[tuple[str, str]]) -> State:
     """Return the state after an import in which a person states labels now."""
     after, standing = before, before.standing()
-    for image, uid in rows:
-        current = standing.get((image, person))
+    for asked, uid in rows:
+        current = standing.get((asked, person))
         if current is None or (current[1].says, current[1].uid) != ("label", uid):
-            event = Event(kind="import", says="label", image=image, person=person, uid=uid)
+            event = Event(kind="import", says="label", image=asked, person=person, uid=uid)
             after = after.plus(event)
     return after
 
@@ -222,7 +220,7 @@ def score(world: World) -> Command:
     def verify(_: Ended, __: Reading) -> str:
         return "" if path.read_text().count("\n") == IMAGES + 1 else "not all images are scored"
 
-    argv = ("score", str(world.root / "pool"), "-o", str(path), "--workers", "1", *ON_ONE)
+    argv = ("score", str(world.pool), "-o", str(path), "--workers", "1", *ON_ONE)
     return Command(
         family="score",
         argv=argv,
@@ -256,11 +254,11 @@ def _check_log(done: Ended, found: Reading) -> str:
 def _check_disputes(done: Ended, found: Reading) -> str:
     said = {line["sample_id"] for line in json.loads(done.out)}
     given: dict[str, set[tuple[str, str | None]]] = {}
-    for (image, _), (_, event) in found.state.standing().items():
+    for _, event in found.state.standing().values():
         if event.says in ("label", "cannot_tell"):
-            given.setdefault(image, set()).add((event.says, event.uid))
+            given.setdefault(event.image, set()).add((event.says, event.uid))
     decided = {e.image for _, e in found.state.standing().values() if e.says == "adjudicate"}
-    expected = {image for image, said in given.items() if len(said) > 1} - decided
+    expected = {name for name, said in given.items() if len(said) > 1} - decided
     return _same("disputed", said, expected)
 
 

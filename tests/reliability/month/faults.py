@@ -19,7 +19,7 @@ from month.forks import Conversation, Ended, Plan, ended
 from month.model import Event, State
 from month.sentences import files_of
 from month.terminal import answered, turns
-from month.world import ERRORS, PEOPLE, Command, World
+from month.world import ERRORS, IMAGES, PEOPLE, Command, World, image
 
 if TYPE_CHECKING:
     from month.simulation import Month
@@ -242,9 +242,15 @@ def _without(name: str) -> "Callable[[Month, str], None]":
     return harm
 
 
+def _without_pool(month: "Month", family: str) -> None:
+    command = month.make(family)
+    with _moved(month.world.pool, month.world.pool.with_name("aside")):
+        month.do(command)
+
+
 def _image_changed(month: "Month", family: str) -> None:
     command = month.make(family)
-    path = month.world.root / "pool" / f"{month.world.rng.randrange(48):02d}.png"
+    path = month.world.pool / image(month.world.rng.randrange(IMAGES))
     content = path.read_bytes()
     path.write_bytes(content[:40])
     try:
@@ -262,7 +268,7 @@ HARMS: "dict[str, Callable[[Month, str], None]]" = {
     "denied": _denied,
     "spoiled configuration": _spoiled,
     "no configuration": _without("dgaal.toml"),
-    "no pool": _without("pool"),
+    "no pool": _without_pool,
     "no rounds": _without("rounds"),
     "no locks": _without(".locks"),
     "no artifacts": _without("artifacts"),
@@ -358,9 +364,9 @@ def lost_lines(month: "Month", family: str) -> bool:
             world.harm = ""
         return True
     person, path = rng.choice(PEOPLE), world.fresh(".csv")
-    images = rng.sample([f"{n:02d}.png" for n in range(40)], 6)
-    rows = [(image, *rng.choice(world.state.classes)) for image in images]
-    lines = [f"{image},{name}\n" for image, _, name in rows]
+    images = rng.sample([image(n) for n in range(IMAGES)], 6)
+    rows = [(asked, *rng.choice(world.state.classes)) for asked in images]
+    lines = [f"{asked},{name}\n" for asked, _, name in rows]
     kept = sorted(rng.sample(range(6), rng.randint(0, 5)))
     text = "file_name,label\n" + "".join(lines[n] for n in kept)
     is_cut = rng.random() < 0.5 and bool(kept)
@@ -396,6 +402,9 @@ def open_session(month: "Month", family: str) -> bool:
         talk.say(word)
         talk.listen("class?")
     month.compare(answered(before, person, words[:count], talk.heard), world.observe(), command)
+    if not talk.heard.endswith("class?\n"):  # there was nothing more to answer
+        talk.end()
+        return False
     whole, harm = world.store.read_bytes(), rng.choice(list(OPEN_HARMS))
     world.log.append(f"{' '.join(command.argv)} {words[:count]}, then {harm}")
     OPEN_HARMS[harm](world)

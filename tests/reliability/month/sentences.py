@@ -13,7 +13,7 @@ from pathlib import Path
 from month.forks import Ended, Plan
 from month.model import State
 from month.reader import Reading
-from month.world import Command, World
+from month.world import IMAGES, Command, World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +152,7 @@ TRUE_IF: dict[str, Condition] = {
     ),
     # Classes and labels
     r"^class (\S+) cannot be removed: (\d+) answers name it": _is_named,
-    r"line \d+(, column label: no class is named|: 1 cells, the header names 2)": (
+    r"line \d+(, column \d+: |, column label: no class is named|: 1 cells, the header names 2)": (
         lambda scene, _: scene.world.harm == "cut table" and scene.is_unchanged
     ),
     r"line \d+, column file_name: (this workspace has no image|the name is missing)": (
@@ -167,7 +167,13 @@ TRUE_IF: dict[str, Condition] = {
     r"image (\S+) is missing from the pool": _harm("no pool"),
     r"image \S+ has changed since it was labeled": _harm("image changed"),
     # Rounds
+    r"^requested \d+ images, (\d+) are unlabeled": (
+        lambda scene, match: int(match[1]) == IMAGES - len(scene.before.verdicts())
+    ),
     r"^nothing is trained yet": _harm("no rounds"),
+    r"^classes changed since round \d+ was trained": (
+        lambda scene, _: scene.world.trained_classes != scene.before.classes
+    ),
     r"has no sampler yet": _harm("no artifacts"),
     r"^nothing to export yet: the task model needs labels of two classes": _is_unlabeled,
 }

@@ -14,9 +14,11 @@ from month.families import FAMILIES, HEAVY, QUICK
 from month.forks import Clock, Ended, Plan
 from month.model import State
 from month.reader import Reading
-from month.world import IMAGES, Command, Workers, World
+from month.world import IMAGES, Command, Workers, World, image
 
 HOUR_S = 3600.0
+NAMES = ("cat", "cat", "dog", "dog")
+"""Classes of the first images."""
 EXIT_CODES = (0, 2, 3, 4, 5, 6, 7, 8)
 """Documented codes of a command that no signal ended."""
 
@@ -41,7 +43,6 @@ class Month:
     """Sentences that were checked."""
     older: list[State] = field(default_factory=list[State])
     """Earlier states that a command which still runs may put into a backup."""
-    trained_classes: tuple[tuple[str, str], ...] = ()
 
     def run(self, pairs: list[tuple[str, str]], *, limit: int | None = None) -> None:
         """Let faults happen, each to a command of its family, in random order.
@@ -114,7 +115,7 @@ class Month:
         if done.code == 0 and (problem := _verified(command, done, found)):
             self.fail(f"{' '.join(command.argv)}: {problem}")
         if command.family == "train" and done.code == 0:
-            self.trained_classes = self.world.state.classes
+            self.world.trained_classes = self.world.state.classes
 
     def compare(self, expected: list[State], found: Reading, command: Command) -> None:
         """Adopt the stored state if it is one of the expected ones."""
@@ -144,7 +145,7 @@ class Month:
             return
         if family in ("answers", "undo") and not self.world.observe().left:
             self.next_round()
-        if family in ("query", "export") and self.trained_classes != self.world.state.classes:
+        if family in ("query", "export") and self.world.trained_classes != self.world.state.classes:
             self.do(self.make("train"))
         if family == "query" and self.step() != "query":
             self.do(self.make("train"))
@@ -199,6 +200,7 @@ def make_template(folder: Path, workers: Workers, *, is_light: bool) -> Month:
     """Make the workspace that every month starts with, and let the workers learn its imports."""
     world = World(
         box=folder / "box",
+        pool=folder / "pool",
         workers=workers,
         clock=Clock(folder=folder),
         rng=random.Random(0),
@@ -207,9 +209,9 @@ def make_template(folder: Path, workers: Workers, *, is_light: bool) -> Month:
     world.box.mkdir(parents=True)
     world.desk.mkdir()
     month = Month(world=world)
-    _draw_pool(world.root / "pool")
+    _draw_pool(world.pool)
     workers.is_learning = True
-    option = ("--pool", str(world.root / "pool"), "--classes", "cat,dog,owl", "--method", "margin")
+    option = ("--pool", str(world.pool), "--classes", "cat,dog,owl", "--method", "margin")
     made = Command(family="init", argv=("init", str(world.root), *option))
     first = replace(world, name="..")
     done = first.run(replace(made, argv=(*made.argv, "--preset", "tiny", "-q")))
@@ -241,7 +243,7 @@ def start(template: Month, folder: Path, *, number: int) -> Month:
     world.rng = random.Random(number)
     world.calls, world.log = dict(old.calls), []
     world.clock.wait(world.rng.uniform(0, 300) * 24 * HOUR_S)
-    return Month(world=world, trained_classes=template.trained_classes)
+    return Month(world=world)
 
 
 def _draw_pool(folder: Path) -> None:
@@ -252,14 +254,14 @@ def _draw_pool(folder: Path) -> None:
     generator = np.random.default_rng(5)
     for number in range(IMAGES):
         pixels = generator.integers(0, 256, (8, 8), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+        Image.fromarray(pixels).save(folder / image(number))
 
 
 def _first_labels(world: World) -> Command:
     """Import two labels of each of two classes, so that a task model can be trained."""
     path = world.fresh(".csv")
-    path.write_text("file_name,label\n00.png,cat\n01.png,cat\n02.png,dog\n03.png,dog\n")
-    rows = [(f"{n:02d}.png", world.state.uid("cat" if n < 2 else "dog") or "") for n in range(4)]
+    path.write_text("file_name,label\n" + "".join(f"{image(n)},{NAMES[n]}\n" for n in range(4)))
+    rows = [(image(n), world.state.uid(NAMES[n]) or "") for n in range(4)]
     from month.families import stated
 
     return Command(

@@ -12,7 +12,7 @@ from month.model import State
 from month.reader import Reading, read
 
 PEOPLE = ("ann", "bob", "cleo")
-IMAGES = 48
+IMAGES = 240
 _SECOND_NS = 1_000_000_000
 
 
@@ -53,6 +53,8 @@ class World:
     """A workspace in a folder of its own, on a host with its own clock."""
 
     box: Path
+    pool: Path
+    """Folder of the images, shared by all months."""
     workers: Workers
     clock: Clock
     rng: random.Random
@@ -62,6 +64,8 @@ class World:
     """States of which each backup, past or present, holds one; oldest backup first."""
     harm: str = ""
     """What was done to the files from outside; empty if they are whole."""
+    trained_classes: tuple[tuple[str, str], ...] = ()
+    """Classes at the last complete training."""
     calls: dict[str, int] = field(default_factory=dict[str, int])
     """Number of calls on files of the last complete run of each kind of command."""
     number: int = 0
@@ -159,16 +163,23 @@ class World:
         (box.parent / "desk").mkdir()
         return World(
             box=box,
+            pool=self.pool,
             workers=self.workers,
             clock=clock,
             rng=self.rng,
             state=self.state,
             backups=dict(self.backups),
+            trained_classes=self.trained_classes,
             calls=self.calls,
             name=self.name,
             is_light=self.is_light,
             log=self.log,
         )
+
+
+def image(number: int) -> str:
+    """Return the name of an image of the pool."""
+    return f"{number:03d}.png"
 
 
 ERRORS = (errno.ENOSPC, errno.EIO)
