@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+from functools import cache
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_file, sync_folder
@@ -74,17 +75,19 @@ def make(database: Database, *, reason: str, stamp: str, is_full: bool = False) 
         with scratch(folder, is_folder=True) as inside:
             temporary = inside / "labels.db"
             with database.gate():  # so a backup with fewer events never has a higher number
-                base = None if is_full else _base(folder, database.connection)
+                found = None if is_full else _base(folder, database.connection)
                 number = 1 + max(map(chains.number_of, folder.glob("labels-*")), default=0)
                 name = f"labels-{number:06d}-{stamp}-{reason}"
-                if base is None:
+                if found is None:
                     _copy(database.connection, temporary)
                     target = folder / f"{name}.db"
                 else:
-                    temporary.write_bytes(deltas.collect(database.connection, base))
+                    temporary.write_bytes(deltas.collect(database.connection, found[1]))
                     events = watermark(database.connection)
                     target = folder / f"{name}-{events}{deltas.SUFFIX}"
-            _verify_new(temporary, folder, is_delta=base is not None)
+            if found is not None and not _is_sound(found[0].chain[:2]):
+                return make(database, reason=reason, stamp=stamp, is_full=True)
+            _verify_new(temporary, folder, is_delta=found is not None)
             temporary.chmod(stat.S_IMODE(database.path.stat().st_mode))
             sync_file(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it
@@ -115,12 +118,15 @@ def prune(store: Path, *, made: Path) -> None:
     """
     with contextlib.suppress(OSError):
         points = chains.points(folder_of(store))
+        if sum(len(point.chain) == 1 for point in points) <= KEPT_FULL:
+            return
+        is_sound = cache(_is_sound)  # reads a whole file
         needed: set[Path] = {made}
         kept = full = 0
         for point in points:
             if kept >= KEPT and full >= KEPT_FULL and point.path not in needed:
                 point.path.unlink(missing_ok=True)
-            elif point.chain:
+            elif point.chain and is_sound(point.chain[:2]):
                 needed.update(point.chain)
                 kept, full = kept + 1, full + (len(point.chain) == 1)
 
@@ -153,8 +159,23 @@ def find(copy: Path) -> Point:
     return Point(path=copy, number=chains.number_of(copy), events=-1, chain=(copy,))
 
 
-def _base(folder: Path, connection: sqlite3.Connection) -> deltas.Base | None:
-    """Return what a delta can continue; None if a full copy is due."""
+def _is_sound(start: tuple[Path, ...]) -> bool:
+    """Check the full copy of a chain: its digest if a delta has it, else every page.
+
+    Args:
+        start: The first two files of the chain, or the full copy alone.
+    """
+    full, *rest = start
+    with contextlib.suppress(OSError, WorkspaceError):
+        if rest:
+            return chains.digest(full) == deltas.read(rest[0]).header.base_sha256
+        chains.check(full, of=full)
+        return True
+    return False
+
+
+def _base(folder: Path, connection: sqlite3.Connection) -> tuple[Point, deltas.Base] | None:
+    """Return a backup that a delta can continue; None if a full copy is due."""
     newest = next((point for point in chains.points(folder) if point.chain), None)
     with contextlib.suppress(OSError, WorkspaceError, sqlite3.Error):  # damaged or removed now
         if newest is None or len(newest.chain) > MAX_DELTAS:
@@ -163,7 +184,7 @@ def _base(folder: Path, connection: sqlite3.Connection) -> deltas.Base | None:
         if sum(rest) > full:
             return None
         base = _describe(newest)
-        return base if deltas.continues(connection, base) else None
+        return (newest, base) if deltas.continues(connection, base) else None
     return None
 
 

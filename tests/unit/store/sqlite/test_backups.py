@@ -214,6 +214,28 @@ def test_missing_delta_costs_only_what_follows(asked, path):
     assert (result.backup, result.missing) == (made[1], 2)
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_damaged_full_copy_is_not_continued(asked, path, count):
+    full, *_ = make_deltas(asked, count)
+    data = full.read_bytes()
+    full.write_bytes(data[:-4096] + b"\xff" * 4096)
+    asked.submit("sam", "label", 3, asked.cat)
+    assert asked.store.back_up().suffix == ".db"
+    asked.store.close()
+    assert store_location(path).restore().events == count + 1
+
+
+def test_damaged_chains_do_not_count_as_kept(asked, path):
+    sound, damaged = asked.store.back_up(), asked.store.back_up(is_full=True)
+    for number in range(backups.KEPT):
+        asked.submit(f"person {number}", "label", 3, asked.cat)
+        asked.store.back_up()
+    damaged.write_bytes(damaged.read_bytes()[:-4096] + b"\xff" * 4096)
+    for _ in range(2):
+        asked.store.back_up(is_full=True)
+    assert backups.verify(sound) == 0
+
+
 def test_full_copy_is_made_again_when_deltas_are_larger_or_many(asked, monkeypatch):
     full, *_ = make_deltas(asked, 1)
     monkeypatch.setattr(backups, "MAX_DELTAS", 1)
