@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgaal_cli.config.schema import Config, Crop, EncoderConfig, FeatureType
+from dgaal_cli.config.schema import Config, Crop, EncoderConfig, FeatureType, PoolConfig
 from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.encoders.registry import load_encoder, located
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, Warned, ignore
@@ -63,20 +64,11 @@ def compute_features(
         InterruptedRunError: A signal stopped the run; the same command continues.
     """
     base = base or workspace.root
-    settings = config.encoder
-    if encoder:
-        settings = located(EncoderConfig(source=encoder), base)
-    if settings.source == "pixels":
-        raise UsageError(
-            "the encoder is 'pixels', whose networks learn from the images themselves; name a "
-            "pretrained one with --encoder, or set encoder.source in dgaal.toml"
-        )
+    settings = located(EncoderConfig(source=encoder), base) if encoder else config.encoder
     if not source:
         source, base = config.pool.source, workspace.root
     opened = open_source(source, base=base) if isinstance(source, str) else source
-    loaded = load_encoder(
-        settings, image_size=config.pool.image_size, channels=config.pool.channels
-    )
+    loaded = _pretrained(settings, config.pool)
     space = FeatureSpace(
         encoder=loaded.digest,
         crop=config.features.crop,
@@ -98,7 +90,7 @@ def compute_features(
         )
         rows = len(writer)
     return FeaturesResult(
-        encoder=settings.source,
+        encoder=loaded.name,
         digest=loaded.digest,
         crop=space.crop,
         dtype=space.dtype,
@@ -108,6 +100,15 @@ def compute_features(
         fill=filled,
         damaged=tuple(shard.path for shard in writer.refused if not shard.is_foreign),
     )
+
+
+def _pretrained(settings: EncoderConfig, pool: PoolConfig) -> Encoder:
+    if settings.source == "pixels":
+        raise UsageError(
+            "the encoder is 'pixels', whose networks learn from the images themselves; name a "
+            "pretrained one with --encoder, or set encoder.source in dgaal.toml"
+        )
+    return load_encoder(settings, image_size=pool.image_size, channels=pool.channels)
 
 
 def _refusal(shard: RefusedShard) -> str:
