@@ -80,12 +80,12 @@ def adjudicate(
         item = _find(store, sample)
         text = workspace_task(workspace).text
         label = text.from_text([class_name], lambda texts: store.class_by_name(texts[0]).uid)
-        was_disputed = item.item_id in {each.item_id for each in store.disputed()}
+        was_disputed = item.item_id in store.disputed_ids()
         answer = Answer(
             op_id=new_op_id(), kind="adjudicate", item_id=item.item_id, label=label, note=note
         )
         store.submit(answer, annotator=annotator, session="adjudicate", take_next=False)
-        left = len(store.disputed())
+        left = len(store.disputed_ids())
     return Adjudicated(
         sample_id=item.sample_id,
         class_name=class_name,

@@ -254,6 +254,10 @@ class LabelReader(Protocol):
         """Return the images with different answers and no decision, by number."""
         ...
 
+    def disputed_ids(self) -> set[ItemId]:
+        """Return the numbers of ``disputed`` alone, which takes a fraction of the time."""
+        ...
+
     def flagged(self) -> list[ItemRecord]:
         """Return the items that an annotator flagged for a second look, by number."""
         ...

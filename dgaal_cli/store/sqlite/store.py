@@ -149,6 +149,7 @@ class SqliteStore:
     cannot_tell = _reads(history.cannot_tell)
     tally = _reads(tallies.tally)
     disputed = _reads(tallies.disputed)
+    disputed_ids = _reads(tallies.disputed_ids)
     flagged = _reads(item_rows.flagged)
     watermark = _reads(history.watermark)
     counts = _reads(item_counts.counts)

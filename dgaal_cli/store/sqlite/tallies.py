@@ -44,6 +44,11 @@ def disputed(connection: sqlite3.Connection) -> list[DisputedItem]:
     ]
 
 
+def disputed_ids(connection: sqlite3.Connection) -> set[ItemId]:
+    """Return the numbers of the items of ``disputed``."""
+    return {ItemId(number) for (number,) in connection.execute(_DISPUTED)}
+
+
 def tally(connection: sqlite3.Connection) -> AnswerTally:
     """Count the current answers by annotator, and the effective labels by provenance."""
     count = f"SELECT count(*) FROM ({_DISPUTED})"  # noqa: S608

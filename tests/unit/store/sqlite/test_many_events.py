@@ -189,6 +189,7 @@ def test_tally_and_disputes_equal_a_count_of_the_answers(many):
         store.submit(flag, annotator="sam", session="s", take_next=False)
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
         tally, disputed, labels = store.tally(), store.disputed(), store.labels()
+        disputed_ids = store.disputed_ids()
     by_item = {}
     for answer in answers:
         by_item.setdefault(answer.item_id, []).append(answer)
@@ -198,6 +199,7 @@ def test_tally_and_disputes_equal_a_count_of_the_answers(many):
         if len({answer.label for answer in given}) > 1
     }
     assert {each.item_id: list(each.answers) for each in disputed} == differing
+    assert disputed_ids == set(differing)
     current = {label.item_id: label.label for label in labels}
     assert all(each.current == current[each.item_id] for each in disputed)
     assert tally.disagreements == len(differing) > 100
