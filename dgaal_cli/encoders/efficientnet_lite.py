@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _STAGES = (
     # blocks, kernel, stride, expansion, channels
@@ -66,6 +67,14 @@ class EfficientNetLite(nn.Module):
         """Compute the map; its mean over space is the vector."""
         return self.top(self.blocks(self.stem(images)))
 
+    def fold(self) -> None:
+        """Fold each BatchNorm into its convolution: half as many layers to export and to run."""
+        for layer in self.modules():
+            if isinstance(layer, _ConvNorm):
+                assert isinstance(layer.norm, nn.BatchNorm2d), "it is folded once"
+                layer.conv = fuse_conv_bn_eval(layer.conv, layer.norm)
+                layer.norm = nn.Identity()
+
     def load_published(self, weights: Mapping[str, Tensor]) -> None:
         """Load weights with the names of the package ``efficientnet-lite-pytorch``.
 
@@ -91,7 +100,7 @@ class _ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(after, eps=1e-3)
+        self.norm: nn.Module = nn.BatchNorm2d(after, eps=1e-3)
         self.is_linear = is_linear
 
     def forward(self, x: Tensor) -> Tensor:

@@ -132,4 +132,6 @@ def _make(name: str) -> "nn.Module":
     module = EfficientNetLite(width=own.width, depth=own.depth)
     weights = torch.load(io.BytesIO(data), weights_only=True)  # noqa: TID251 - no code is run
     module.load_published(weights)
-    return module.eval()
+    module.eval()
+    module.fold()
+    return module
