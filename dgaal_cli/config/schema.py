@@ -19,7 +19,7 @@ from dgaal_cli.escaping import show
 Init = Literal["scratch", "warm", "shrink_perturb"]
 """Weights that a network starts a round with."""
 
-Crop = Literal["center", "squash", "tiles"]
+Crop = Literal["squash", "center", "tiles"]
 """How an image becomes the square that an encoder takes."""
 FeatureType = Literal["float16", "float32"]
 """Type of a stored number."""
@@ -117,11 +117,11 @@ class EncoderConfig:
 class FeaturesConfig:
     """The feature cache, which ``dgaal features`` fills."""
 
-    crop: Crop = "center"
-    """How an image becomes the square that the encoder takes. "center" shrinks it to the side that
-    the encoder's authors used and cuts the center out; "squash" stretches the whole image to the
-    square; "tiles" averages the features of the whole image, stretched, and of its four quarters.
-    Use "squash" or "tiles" if what counts may lie near the edge, and "tiles" if it is small."""
+    crop: Crop = "squash"
+    """How an image becomes the square that the encoder takes. "squash" stretches the whole image;
+    "center" cuts out the central square, less the margin that the encoder's authors cut off;
+    "tiles" averages the features of the whole image, stretched, and of its four quarters. What lies
+    outside of the center may be what counts: on photographs of defects "center" is far worse."""
     dtype: FeatureType = "float16"
     """Type of a stored number. float16 takes half the space of float32."""
     cache: Annotated[str, Meta(max_length=4096)] = ""

@@ -54,18 +54,18 @@ def test_features_of_the_pool_are_those_of_the_encoder(root, run):
     document = run()
     assert (document["encoded"], document["known"], document["rows"]) == (12, 0, 12)
     assert (document["crop"], document["dtype"], document["dimension"]) == (
-        *("center", "float16"),
+        *("squash", "float16"),
         WIDTH,
     )
     config = configuration(Workspace(root))
     encoder = load_encoder(config.encoder, image_size=20, channels=1)
     space = FeatureSpace(
-        encoder=encoder.digest, crop="center", dtype="float16", dimension=encoder.dimension
+        encoder=encoder.digest, crop="squash", dtype="float16", dimension=encoder.dimension
     )
     with open_store(root / "labels.db") as store:
         items = store.items()
     rows = CachedRows(root / "cache" / "features", space, [item.sha256 for item in items])
-    framing = encoder.framing._replace(share=1)
+    framing = encoder.framing._replace(share=0)
     images = [frame(decode((root / "pool" / i.sample_id).read_bytes()), framing) for i in items]
     expected = encoder.encode(np.stack(images)).astype(np.float16)
     np.testing.assert_allclose(rows[:], expected, rtol=2e-3)
