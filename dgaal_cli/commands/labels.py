@@ -1,6 +1,5 @@
 """``dgaal labels``: export and import, history, classes, disputes, and store maintenance."""
 
-import getpass
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -96,13 +95,14 @@ def import_command(
     From a jsonl export of a copy of this workspace, each annotator's newest answer counts.
     """
     from dgaal_cli.api.labels import import_labels
+    from dgaal_cli.labeling.annotators import default_annotator
 
     context: Context = ctx.obj
     result = import_labels(
         context.checked_workspace(),
         path,
         format=format,
-        annotator=annotator or _user(),
+        annotator=annotator or default_annotator(),
         add_classes=add_classes,
         is_dry_run=dry_run,
     )
@@ -329,13 +329,6 @@ def restore_command(
         context.note(f"{result.missing:,} more events are in newer backups{reason}")
     if result.set_aside is not None:
         context.note(f"the previous store is now {show(str(result.set_aside))}")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no user database, as in some containers
-        return "import"
 
 
 def _moment(at: str) -> str:

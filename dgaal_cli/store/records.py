@@ -298,6 +298,8 @@ class ImportedLabel:
     """Id of the event in the workspace that exported it; None: the annotator states it now."""
     changed_at: str | None = None
     """Time of that event, ISO 8601 with offset; None if it equals ``at``."""
+    is_translated: bool = False
+    """The class has another uid there than here, or was added for the import."""
     where: str = ""
     """File and position for error messages, escaped."""
 

@@ -22,7 +22,7 @@ from class_labels import as_label, name_of
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import ExportJob
 from dgaal_cli.store.exchange.json_lines import JsonLines
-from dgaal_cli.store.exchange.resolve import resolve
+from dgaal_cli.store.exchange.resolve import Resolved, resolve
 from dgaal_cli.store.instants import from_iso, to_iso, to_microseconds
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Answer, ImportedLabel, ImportReport, Query, QueryEntry
@@ -239,15 +239,7 @@ class Host:
         return stream.getvalue()
 
     def merge(self, other: "Host") -> ImportReport:
-        path = self.path.with_suffix(".jsonl")
-        path.write_bytes(other.export())
-        found = resolve(
-            self.store,
-            JsonLines().read(path),
-            text=ClassNames(),
-            annotator="nobody",
-            may_add_classes=False,
-        )
+        found = self.resolved(other.export())
         before = self.store.watermark()
         planned = self.store.import_labels(found.labels, is_dry_run=True)
         assert self.store.watermark() == before
@@ -258,6 +250,27 @@ class Host:
         for conflict in report.conflicts:
             assert from_iso(conflict.kept.at) >= from_iso(conflict.dropped.at)
         return report
+
+    def resolved(self, exported: bytes, *, may_add_classes: bool = False) -> Resolved:
+        """Return the lines of an export of another host, ready to import."""
+        path = self.path.with_suffix(".jsonl")
+        path.write_bytes(exported)
+        return resolve(
+            self.store,
+            JsonLines().read(path),
+            text=ClassNames(),
+            annotator="nobody",
+            may_add_classes=may_add_classes,
+        )
+
+    def take(self, exported: bytes) -> ImportReport:
+        """Import an export of another host with its classes, without the model."""
+        found = self.resolved(exported, may_add_classes=True)
+        return self.store.import_labels(found.labels, new_classes=found.new_classes)
+
+    def labels(self) -> dict[int, str | None]:
+        """Return the class of each labeled image."""
+        return {label.item_id: name_of(self.store, label) for label in self.store.labels()}
 
     def check(self) -> None:
         """Compare the store with the model."""
@@ -270,8 +283,7 @@ class Host:
             for line in lines
         } == self.model.lines()
         expected = self.model.verdicts()
-        labels = {label.item_id: name_of(self.store, label) for label in self.store.labels()}
-        assert labels == {image: name for image, name in expected.items() if name}
+        assert self.labels() == {image: name for image, name in expected.items() if name}
         assert self.store.cannot_tell() == {i for i, name in expected.items() if name is None}
         assert self.store.check() == []
 
@@ -374,6 +386,44 @@ def run_cases(seed: int, *, cases: int, steps: int) -> None:
 def test_merged_copies_agree_with_the_model(seed: int, cases: int, steps: int):
     run_cases(seed, cases=cases, steps=steps)
     sys.stdout.write(f"{cases} cases of {steps} steps, no divergence\n")
+
+
+def test_copy_is_merged_after_its_class_was_removed_here():
+    with copies(1) as ((host,), copied):
+        host.answer("ann", 1, "label", "cat")
+        other = copied(host)
+        other.name = "b"
+        host.clock.now += 10
+        host.answer("ann", 1, "label", "dog")
+        host.store.retire_class(host.store.class_by_name("cat").uid)
+        other.answer("bob", 2, "label", "dog")
+        report = host.take(other.export())
+        assert (report.added, report.unchanged) == (1, 1)
+        assert host.labels() == {1: "dog", 2: "dog"}
+
+
+@pytest.mark.parametrize("renaming", [0, 1])
+def test_copies_are_merged_again_after_a_class_of_both_was_renamed_in_one(renaming: int):
+    with copies(2) as (hosts, _):
+        uids = [host.store.add_class("zebra").uid for host in hosts]
+        here, other = hosts
+        other.answer("ann", 1, "label", "zebra")
+        assert here.take(other.export()).added == 1
+        hosts[renaming].store.rename_class(uids[renaming], "okapi")
+        other.answer("ann", 2, "label", "dog")
+        report = here.take(other.export())
+        assert (report.added, report.unchanged) == (1, 1)
+        assert here.labels() == {1: "zebra" if renaming else "okapi", 2: "dog"}
+
+
+def test_joined_exports_are_merged_like_single_ones():
+    with copies(3) as ((joined, single, other), _):
+        for host, name in ((single, "cat"), (joined, "dog"), (other, "cat")):
+            host.clock.now += {"cat": 10, "dog": 20}[name] + 20 * (host is other)
+            host.answer("ann", 1, "label", name)
+        report = joined.take(single.export() + other.export())
+        assert (report.older, report.replaced) == (1, 1)
+        assert joined.labels() == {1: "cat"}
 
 
 def imported_line_always_wins(patch: pytest.MonkeyPatch) -> None:

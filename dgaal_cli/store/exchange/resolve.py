@@ -5,7 +5,7 @@ import secrets
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from dgaal_cli.errors import InputDataError, UsageError
@@ -63,12 +63,17 @@ def resolve(
             item = _item(items, line)
             who = line.annotator or annotator
             label = _label(line, item, label=_read(line, text, known), annotator=who)
+            if label.label is not None and known.is_foreign(line.class_uid):
+                label = replace(label, is_translated=True)
             positions = seen[who, line.kind in ("flag", "unflag")]
             position = positions.get(item.item_id)
             if position is None:
                 positions[item.item_id] = labels.append(label)
                 continue
             first = labels.read(position)
+            if None not in (first.op_id, label.op_id) and first.op_id != label.op_id:
+                positions[item.item_id] = labels.append(label)  # of two copies: the newer counts
+                continue
             if (first.kind, first.label) != (label.kind, label.label):
                 raise InputDataError(
                     f"{line.where}: {line.names[0]} has another label than at {first.where}"
@@ -87,12 +92,18 @@ class _Classes:
     def __init__(self, store: Store, *, may_add: bool) -> None:
         self.store = store
         self.active = store.classes()
+        self.uids = {record.uid for record in self.active}
+        """Of the classes in use before the import."""
         self.may_add = may_add
         self.new: list[ClassRecord] = []
 
     def is_free(self, uid: str) -> bool:
         """Check whether no class, in use or retired, has this uid."""
         return uid not in self.store.class_names()
+
+    def is_foreign(self, uid: str | None) -> bool:
+        """Check whether a line names a class by a uid that none in use had before the import."""
+        return uid is not None and uid not in self.uids
 
     def find(self, line: Parsed, found: Sequence[str]) -> ClassUid:
         """Return the class of a line by the possible readings of its name."""

@@ -231,7 +231,11 @@ class _Importer:
         if (
             not is_same
             or stored[2] not in ("undo", "redo", stated.says)
-            or (stored[2] == stated.says and stored[3] != stated.label_id)
+            or (
+                stored[2] == stated.says
+                and stored[3] != stated.label_id
+                and not label.is_translated  # a class was renamed or removed in a copy since
+            )
         ):
             raise InputDataError(
                 f"{label.where or show(label.sample_id)}: the op_id belongs to another answer of "
