@@ -347,7 +347,9 @@ def _event(logged: "LoggedEvent") -> dict[str, Any]:
 
 def _line(logged: "LoggedEvent") -> str:
     event = logged.event
-    action = event.kind + (f" {show(logged.text)}" if logged.text else "")
+    action = event.kind
+    if logged.text or event.kind != event.says:
+        action += f" {show(logged.text) if logged.text else event.says}"
     if event.refers_to is not None:
         action += f" of #{event.refers_to}"
     reason = "older" if event.kind == "import" else "late"

@@ -12,6 +12,8 @@ from dgaal_cli.labeling.standing_answers import StandingAnswer, answer_of_undone
 from dgaal_cli.labeling.view import Press, join_notices
 from dgaal_cli.store.records import Answer, AnswerKind
 
+_SUPERSEDED = "nothing changed: what was imported for this image later counts"
+
 
 class Answers:
     """Stores single answers."""
@@ -60,10 +62,11 @@ class Answers:
             if undone.task is None:
                 open_round.take()
             if undone.kind not in ("label", "cannot_tell", "skip"):
-                return join_notices(f"took the {undone.kind} back", notice)
-            open_round.taken_back = answer_of_undone(undone)
+                told = _SUPERSEDED if undone.is_superseded else f"took the {undone.kind} back"
+                return join_notices(told, notice)
+            open_round.taken_back = None if undone.is_superseded else answer_of_undone(undone)
             open_round.relearn([undone.item.item_id])
-            return notice
+            return join_notices(_SUPERSEDED if undone.is_superseded else "", notice)
 
     def redo(self) -> str:
         """Restore the last undone answer."""
@@ -80,6 +83,7 @@ class Answers:
             if redone.task is None:
                 open_round.take()
             late = "" if redone.is_counted else "kept, not counted: others answered it"
+            late = _SUPERSEDED if redone.is_superseded else late
             return join_notices(late, notice)
 
     def flag(self) -> str:

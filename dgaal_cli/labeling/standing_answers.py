@@ -74,7 +74,7 @@ def _answer_of(event: EventRecord) -> StandingAnswer:
         item_id=event.item_id,
         sample_id=event.sample_id,
         is_synthetic=event.sample_id.startswith("synthetic/"),
-        kind=event.kind,
+        kind="label" if event.label else event.says,
         label=event.label,
         elapsed_ms=event.elapsed_ms,
         predicted=event.predicted,

@@ -36,5 +36,5 @@ def count_unlabelable(store: Store) -> UnlabelableCount:
     asked = {entry.item_id for entry in query.entries}
     synthetic = {item.item_id for item in store.items() if item.is_synthetic} & asked
     answers = standing_events(store.events(round=query.round)) if synthetic else []
-    kinds = [each.kind for each in answers if each.item_id in synthetic and each.kind != "skip"]
+    kinds = [each.says for each in answers if each.item_id in synthetic and each.says != "skip"]
     return UnlabelableCount(judged=len(kinds), unlabelable=kinds.count("cannot_tell"))

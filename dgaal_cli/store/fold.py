@@ -7,7 +7,6 @@ run (all items, events up to its watermark).
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.records import EventRecord
@@ -69,18 +68,29 @@ def fold(facts: Iterable[Fact], *, need: int) -> Folded:
 
 
 def standing_events(events: Iterable[EventRecord]) -> list[EventRecord]:
-    """Return the last answer to each item that is not undone, for one annotator, oldest first."""
-    standing: dict[int, EventRecord] = {}
-    undone: dict[int, EventRecord] = {}
-    for event in events:
-        if event.kind in ("label", "cannot_tell", "skip"):
-            standing[event.event_id] = event
-        elif event.kind == "undo" and event.refers_to in standing:
-            undone[event.refers_to] = standing.pop(event.refers_to)
-        elif event.kind == "redo" and event.refers_to in undone:
-            standing[event.refers_to] = undone.pop(event.refers_to)
-    newest = {event.item_id: event for event in standing.values()}
-    return sorted(newest.values(), key=attrgetter("event_id"))
+    """Return the newest current answer of a person to each item, oldest first; late ones too."""
+    by_id = {event.event_id: event for event in events}
+    facts: defaultdict[ItemId, list[Fact]] = defaultdict(list)
+    for event in by_id.values():
+        if event.says != "inherit":
+            facts[event.item_id].append(_fact(event))
+    answers = [fold(each, need=1).answers.values() for each in facts.values()]
+    numbers = [max(fact.event_id for fact in each) for each in answers if each]
+    return [by_id[number] for number in sorted(numbers)]
+
+
+def _fact(event: EventRecord) -> Fact:
+    return Fact(
+        event_id=event.event_id,
+        says=event.says,
+        item_id=event.item_id,
+        annotator=event.annotator,
+        label=event.label,
+        refers_to=event.refers_to,
+        counted=event.is_counted or event.kind != "import",
+        round=event.round,
+        given_us=0,
+    )
 
 
 def _live(facts: Iterable[Fact]) -> list[Fact]:

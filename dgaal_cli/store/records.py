@@ -230,6 +230,8 @@ class Undone:
     """Number of the undo or redo event."""
     is_counted: bool
     """False if other annotators finished the item meanwhile, so that redo changed nothing."""
+    is_superseded: bool
+    """Whether a newer imported answer or undo counts for the image, so that nothing changed."""
     task: Task | None
     """The image to show: after undo the item itself if it needs an answer, else the next image."""
 
@@ -398,6 +400,8 @@ class EventRecord:
     event_id: int
     op_id: str
     kind: str
+    says: str
+    """``kind``, or the kind of an imported line."""
     item_id: ItemId
     sample_id: SampleId
     annotator: str

@@ -23,7 +23,7 @@ from dgaal_cli.store.records import (
     Task,
     Undone,
 )
-from dgaal_cli.store.sqlite import classes, items, label_rows, projection, queries
+from dgaal_cli.store.sqlite import classes, event_rows, items, label_rows, projection, queries
 from dgaal_cli.store.sqlite.connection import Connection
 from dgaal_cli.store.sqlite.queries import Operator, identify, take
 from dgaal_cli.version import __version__
@@ -63,6 +63,9 @@ _EXPRESSIONS = {
     "(SELECT max(at_us) + 1 FROM event WHERE annotator = :annotator), :now_us)))",
     "item_sha": "(SELECT sha256 FROM item WHERE item_id = :item_id)",
 }
+_NEWER_IMPORT = f"""SELECT 1 FROM event e JOIN event i USING(item_id, annotator)
+    WHERE e.event_id = ? AND i.event_id > e.event_id AND i.kind = 'import' AND i.counted
+    AND {event_rows.is_of_flag("i")} = {event_rows.is_of_flag("e")}"""  # noqa: S608 - constants
 _INSERT = (
     f"INSERT INTO event({', '.join(_EXPRESSIONS)}) "  # noqa: S608 - constants
     f"VALUES ({', '.join(_EXPRESSIONS.values())})"
@@ -159,6 +162,7 @@ def reverse(
         label=label_rows.read(*label),
         event_id=event_id,
         is_counted=counted,
+        is_superseded=connection.execute(_NEWER_IMPORT, (root,)).fetchone() is not None,
         task=task or take(connection, operator),
     )
 

@@ -146,11 +146,11 @@ def page(
     # Only conditions that are given, so that SQLite can use an index.
     where = "".join(f" AND e.{name} = :{name}" for name in given if name != "after")
     rows = connection.execute(
-        f"""SELECT e.event_id, e.op_id, e.kind, e.item_id, i.sample AS sample_id, e.annotator,
-        e.note, e.refers_to, e.counted AS is_counted, e.provenance, e.round, e.elapsed_ms,
-        ifnull(e.made_us, e.at_us) AS at, e.session, s.predicted, s.ui, {label_rows.COLUMNS}
-        FROM event e JOIN item i USING(item_id) LEFT JOIN label l USING(label_id)
-        LEFT JOIN shown s USING(shown_id)
+        f"""SELECT e.event_id, e.op_id, e.kind, e.says, e.item_id, i.sample AS sample_id,
+        e.annotator, e.note, e.refers_to, e.counted AS is_counted, e.provenance, e.round,
+        e.elapsed_ms, ifnull(e.made_us, e.at_us) AS at, e.session, s.predicted, s.ui,
+        {label_rows.COLUMNS} FROM event e JOIN item i USING(item_id)
+        LEFT JOIN label l USING(label_id) LEFT JOIN shown s USING(shown_id)
         WHERE e.event_id > :after{where}
         ORDER BY e.event_id {order} LIMIT :count""",  # noqa: S608 - names of columns
         {**given, "count": count},

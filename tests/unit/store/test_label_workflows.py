@@ -8,10 +8,14 @@ from class_labels import as_label, name_of
 from typer.testing import CliRunner
 
 from dgaal_cli.api import labels as workflow
+from dgaal_cli.api.label import label
 from dgaal_cli.cli import app
+from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import BusyError, UsageError, WorkspaceError
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.labeling.view import Press
 from dgaal_cli.store.open import open_store, store_location
-from dgaal_cli.store.records import Answer
+from dgaal_cli.store.records import Answer, ImportedLabel, Label, Query, QueryEntry
 from dgaal_cli.store.sqlite import backups
 from dgaal_cli.workspace import Workspace
 
@@ -274,3 +278,36 @@ def test_invalid_class_change_is_refused_completely(workspace, arguments, messag
             catch_exceptions=False,
         )
     assert listed(run(workspace, "--json", "labels", "classes")) == [("cat", 1), ("dog", 0)]
+
+
+def answer_of_copy(kind: str, label: Label | None) -> ImportedLabel:
+    return ImportedLabel(
+        sample_id=SampleId("1.png"),
+        label=label,
+        kind=kind,
+        annotator="sam",
+        at="2999-01-01",
+        op_id="of a copy",
+    )
+
+
+@pytest.mark.parametrize("kind", ["label", "undo"])
+def test_session_shows_an_imported_answer_and_that_undo_does_not_change_it(workspace, kind):
+    with open_store(workspace) as store:
+        cat, dog = (as_label(record.uid) for record in store.classes())
+        entry = QueryEntry(item_id=ItemId(2), rank=1)
+        store.save_query(Query(round=0, strategy="random", model_sha=None, entries=(entry,)))
+    with label(
+        workspace, load_config(workspace.config_path, environment={}), annotator="sam"
+    ) as session:
+        session.open()
+        session.answer(Press(op_id="a", kind="label", item_id=ItemId(2), label=cat, elapsed_ms=9))
+        with open_store(workspace) as store:
+            store.import_labels([answer_of_copy(kind, dog if kind == "label" else None)])
+        expected = [(ItemId(2), dog)] if kind == "label" else []
+        for change in (session.undo, session.redo):
+            assert "nothing changed: what was imported" in change().note
+            given = [(answer.item_id, answer.label) for answer in session.review()]
+            assert given == [*expected, (ItemId(1), cat)]
+    log = run(workspace, "labels", "log", "--all").stdout
+    assert f"import {'dog' if kind == 'label' else 'undo'}" in log
