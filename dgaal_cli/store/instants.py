@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,8 +48,13 @@ def to_microseconds(seconds: float) -> int:
 
 def to_iso(microseconds: int) -> str:
     """Format a time as ISO 8601, ``2026-01-31T12:00:00.000000Z``."""
-    instant = _EPOCH + microseconds * _MICROSECOND
-    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{rest:06d}Z"
+
+
+@lru_cache(maxsize=1024)  # many answers of an import have the same time
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
 def from_iso(text: str) -> int:

@@ -8,8 +8,8 @@ its time if an undo or redo came after the answer. With them, the import merges 
 workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` and ``unflag``.
 """
 
-import json
 from collections.abc import Iterator, Mapping
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +28,12 @@ from dgaal_cli.store.exchange.base import (
     read_lines,
 )
 from dgaal_cli.store.records import AnswerRecord, Verdict
+
+_KEYS = (
+    *("file_name", "label", "class_uid", "kind", "effective", "annotator", "provenance", "at"),
+    *("round", "elapsed_ms", "note", "sha256", "synthetic", "parent", "op_id", "changed"),
+)
+_LINE = "{" + ", ".join(f'"{key}": %s' for key in _KEYS) + "}\n"
 
 
 class _Line(Origin, kw_only=True):
@@ -97,22 +103,29 @@ def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, 
         text: Converter of the task's labels.
         names: Names of the classes of the label.
     """
-    document = {
-        "file_name": answer.sample_id,
-        "label": text.to_text(answer.label, names) if answer.label else None,
-        "class_uid": text.single_class(answer.label) if answer.label else None,
-        "kind": answer.kind,
-        "effective": answer.is_effective,
-        "annotator": answer.annotator,
-        "provenance": answer.provenance,
-        "at": answer.at,
-        "round": answer.round,
-        "elapsed_ms": answer.elapsed_ms,
-        "note": answer.note,
-        "sha256": answer.sha256.hex(),
-        "synthetic": answer.is_synthetic,
-        "parent": answer.parent,
-        "op_id": answer.op_id,
-        "changed": answer.changed_at,
-    }
-    return json.dumps(document, allow_nan=False).encode() + b"\n"
+    values = (
+        answer.sample_id,
+        text.to_text(answer.label, names) if answer.label else None,
+        text.single_class(answer.label) if answer.label else None,
+        answer.kind,
+        answer.is_effective,
+        answer.annotator,
+        answer.provenance,
+        answer.at,
+        answer.round,
+        answer.elapsed_ms,
+        answer.note,
+        answer.sha256.hex(),
+        answer.is_synthetic,
+        answer.parent,
+        answer.op_id,
+        answer.changed_at,
+    )
+    return (_LINE % tuple(map(_json, values))).encode()
+
+
+def _json(value: str | int | None) -> str:
+    """Return ``json.dumps(value)``, which takes a third of the time in a line of many values."""
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    return "null" if value is None else repr(value).lower()

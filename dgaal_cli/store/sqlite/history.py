@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -14,10 +15,10 @@ from dgaal_cli.store.sqlite.items import decode_path
 _LABEL = f"""SELECT i.item_id, i.sample AS sample_id, e.provenance, e.annotator, e.round,
     e.event_id, ifnull(e.made_us, e.at_us) AS at, i.is_synthetic, i.parent, {label_rows.COLUMNS}
     FROM event e JOIN item i USING(item_id) JOIN label l USING(label_id)"""  # noqa: S608
-_NEWEST_ACTION = f"""SELECT max(u.event_id) FROM event u WHERE u.item_id = e.item_id
-    AND u.annotator = e.annotator AND (u.event_id = e.event_id
-    OR u.counted AND u.event_id > e.event_id AND u.kind IN ('undo','redo')
-    AND {event_rows.is_of_flag("u")} = {event_rows.is_of_flag("e")})"""  # noqa: S608 - constants
+_NEWEST_ACTION = f"""ifnull((SELECT max(u.event_id) FROM event u WHERE u.item_id = e.item_id
+    AND u.event_id > e.event_id AND u.kind IN ('undo','redo') AND u.annotator = e.annotator
+    AND u.counted AND {event_rows.is_of_flag("u")} = {event_rows.is_of_flag("e")}),
+    e.event_id)"""  # noqa: S608 - constants
 _WITHDRAWN = f"""SELECT event_id, 0 FROM (SELECT event_id FROM answer WHERE says = 'skip'
     UNION ALL SELECT max(e.event_id) FROM event e
     LEFT JOIN answer a USING(item_id, annotator) LEFT JOIN flagged f USING(item_id, annotator)
@@ -108,15 +109,18 @@ def answers(
         e.provenance, e.annotator, e.round, e.event_id,
         ifnull(e.made_us, e.at_us) AS at, c.op_id, e.elapsed_ms, e.note,
         nullif(c.at_us, ifnull(e.made_us, e.at_us)) AS changed_at,
-        json_extract(present.value, '$[1]') AS is_effective, i.is_synthetic, p.sample AS parent,
-        {label_rows.COLUMNS}
-        FROM json_each(?) present JOIN event e ON e.event_id = json_extract(present.value, '$[0]')
-        JOIN event c ON c.event_id = ({_NEWEST_ACTION})
+        e.event_id IN (SELECT value FROM json_each(:effective)) AS is_effective,
+        i.is_synthetic, p.sample AS parent, {label_rows.COLUMNS}
+        FROM json_each(:current) present JOIN event e ON e.event_id = present.value
+        JOIN event c ON c.event_id = {_NEWEST_ACTION}
         JOIN item i ON i.item_id = e.item_id
         LEFT JOIN label l ON l.label_id = e.label_id
         LEFT JOIN item p ON p.item_id = i.parent
         ORDER BY e.event_id""",  # noqa: S608 - constants
-        (json.dumps(current),),
+        {
+            "current": json.dumps([event for event, _ in current]),
+            "effective": json.dumps([event for event, is_effective in current if is_effective]),
+        },
     )
     return _records(AnswerRecord, rows)
 
@@ -167,7 +171,8 @@ def latest(
 
 def _records(kind: type[_Record], rows: sqlite3.Cursor) -> list[_Record]:
     """Build records: columns have the names of fields, the last ones are ``label_rows.COLUMNS``."""
-    names = [column[0] for column in rows.description[: -label_rows.WIDTH]]
+    # Interned, or Python compares each with the parameters of ``kind`` by letters, for each row.
+    names = [sys.intern(column[0]) for column in rows.description[: -label_rows.WIDTH]]
     reads = [(name, _READ[name]) for name in names if name in _READ]
     records: list[_Record] = []
     for row in rows:
