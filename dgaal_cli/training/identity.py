@@ -117,8 +117,8 @@ def _flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         if isinstance(value, dict):
             flat |= _flat(cast("dict[str, Any]", value), f"{path}{key}.")
-        else:
-            flat[path + key] = value
+        else:  # saved as JSON, which has no tuples
+            flat[path + key] = [*cast("tuple[Any]", value)] if isinstance(value, tuple) else value
     return flat
 
 

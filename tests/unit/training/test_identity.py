@@ -1,5 +1,6 @@
 """Differences between the settings of a saved training and of the one that resumes it."""
 
+import json
 import signal
 from dataclasses import replace
 
@@ -21,6 +22,11 @@ def test_differences_list_both_values_of_changed_settings():
         "classifier.flip was false, is true",
         "classifier.steps was 30, is 200",
     ]
+
+
+def test_settings_equal_themselves_after_they_are_saved_as_json():
+    settings = settings_of(small_config())
+    assert differences(json.loads(json.dumps(settings)), settings) == []
 
 
 def test_machine_includes_the_processor(monkeypatch):
