@@ -187,10 +187,13 @@ def _new_name(world: World) -> str:
 
 
 def train(world: World) -> Command:
-    """Train the next round, or the last one again."""
+    """Train the next round, resume it, or train the last one again."""
+    may_resume = world.is_resumable or world.rng.random() < 0.2
+    is_due = world.observe().left == 0 or world.interrupted is not None
+    fresh = () if is_due and may_resume else ("--fresh",)
     return Command(
         family="train",
-        argv=("train", *(() if world.observe().left == 0 else ("--fresh",)), *QUICK, *ON_ONE),
+        argv=("train", *fresh, *QUICK, *ON_ONE),
         is_heavy=True,
         verify=_counts_labels,
     )

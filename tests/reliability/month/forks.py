@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 ACTIONS = ("none", "kill", "fail", "fail on", "jump", "stop")
 """Names of ``enum action`` in file_calls.c."""
-_HANGS_S = 60
+_HANGS_S = 300
 """Seconds after which a command is taken for hanging; SIGALRM ends it."""
 _SECOND_NS = 1_000_000_000
 

@@ -89,7 +89,9 @@ def _fails(scene: Scene, _: "re.Match[str]") -> bool:
 
 
 def _fails_and_keeps(scene: Scene, match: "re.Match[str]") -> bool:
-    return scene.is_disk_failing and scene.keeps(match[1])
+    # 'train --fresh' removes the files of an interrupted training before it writes its own.
+    is_removed = scene.command.family == "train" and not Path(match[1]).exists()
+    return scene.is_disk_failing and (is_removed or scene.keeps(match[1]))
 
 
 def _is_damaged(scene: Scene, _: "re.Match[str]") -> bool:
@@ -171,6 +173,12 @@ TRUE_IF: dict[str, Condition] = {
         lambda scene, match: int(match[1]) == IMAGES - len(scene.before.verdicts())
     ),
     r"^nothing is trained yet": _harm("no rounds"),
+    r"^round \d+ stopped midway and cannot be resumed": (
+        lambda scene, _: not scene.world.is_resumable
+    ),
+    r"^round \d+ is trained on all (\d+) current labels": (
+        lambda scene, match: int(match[1]) == len(scene.before.labels())
+    ),
     r"^classes changed since round \d+ was trained": (
         lambda scene, _: scene.world.trained_classes != scene.before.classes
     ),

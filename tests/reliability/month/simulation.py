@@ -116,6 +116,10 @@ class Month:
             self.fail(f"{' '.join(command.argv)}: {problem}")
         if command.family == "train" and done.code == 0:
             self.world.trained_classes = self.world.state.classes
+        if command.family == "train":
+            is_fresh = "--fresh" in command.argv or self.world.interrupted is None
+            begun = before if is_fresh else self.world.interrupted
+            self.world.interrupted = None if done.code == 0 else begun
 
     def compare(self, expected: list[State], found: Reading, command: Command) -> None:
         """Adopt the stored state if it is one of the expected ones."""

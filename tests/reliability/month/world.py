@@ -66,6 +66,8 @@ class World:
     """What was done to the files from outside; empty if they are whole."""
     trained_classes: tuple[tuple[str, str], ...] = ()
     """Classes at the last complete training."""
+    interrupted: State | None = None
+    """State when the training began that was interrupted; None without one."""
     calls: dict[str, int] = field(default_factory=dict[str, int])
     """Number of calls on files of the last complete run of each kind of command."""
     number: int = 0
@@ -89,6 +91,14 @@ class World:
     def desk(self) -> Path:
         """Folder for streams and tables, outside of the files that are counted."""
         return self.box.parent / "desk"
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether classes and labels since the interrupted training allow to resume it."""
+        old, now = self.interrupted, self.state
+        if old is None:
+            return True
+        return old.classes == now.classes and old.events == now.events[: len(old.events)]
 
     def fresh(self, suffix: str = "") -> Path:
         """Return the path of a new file in the box."""
@@ -170,6 +180,7 @@ class World:
             state=self.state,
             backups=dict(self.backups),
             trained_classes=self.trained_classes,
+            interrupted=self.interrupted,
             calls=self.calls,
             name=self.name,
             is_light=self.is_light,
