@@ -102,6 +102,8 @@ class ImportedLabels:
     unchanged: int
     older: int
     """Answers older than another one of the same annotator, kept in the history only."""
+    left_out: int
+    """Answers to synthetic images that this workspace does not have."""
     conflicts: tuple[Conflict, ...]
     new_classes: tuple[str, ...]
     is_dry_run: bool
@@ -243,6 +245,7 @@ def import_labels(
         replaced=report.replaced,
         unchanged=report.unchanged + found.repeated,
         older=report.older,
+        left_out=found.left_out,
         conflicts=tuple(_conflict(conflict, text, names) for conflict in report.conflicts),
         new_classes=tuple(record.name for record in found.new_classes),
         is_dry_run=is_dry_run,

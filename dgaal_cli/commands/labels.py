@@ -114,6 +114,8 @@ def import_command(
     if result.older:
         counts += f", {result.older:,} older"
     print(f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} ({counts})")
+    if result.left_out:
+        print(f"left out: {result.left_out:,} of synthetic images that are not in this workspace")
     if spelled:
         print(f"{len(spelled):,} answers differ between the copies; the newer one counts:")
     for conflict in spelled[:_LISTED]:

@@ -25,7 +25,14 @@ from dgaal_cli.store.exchange.json_lines import JsonLines
 from dgaal_cli.store.exchange.resolve import Resolved, resolve
 from dgaal_cli.store.instants import from_iso, to_iso, to_microseconds
 from dgaal_cli.store.open import open_store, store_location
-from dgaal_cli.store.records import Answer, ImportedLabel, ImportReport, Query, QueryEntry
+from dgaal_cli.store.records import (
+    Answer,
+    ImportedLabel,
+    ImportReport,
+    NewSynthetic,
+    Query,
+    QueryEntry,
+)
 from dgaal_cli.store.sqlite import answers as answers_module
 from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tasks.classification.label import ClassNames
@@ -424,6 +431,34 @@ def test_joined_exports_are_merged_like_single_ones():
         report = joined.take(single.export() + other.export())
         assert (report.older, report.replaced) == (1, 1)
         assert joined.labels() == {1: "cat"}
+
+
+def synthetic_image(content: str) -> NewSynthetic:
+    image = new_item("synthetic/0/x.png", content)
+    return NewSynthetic(
+        sample_id=image.sample_id,
+        sha256=image.sha256,
+        size_bytes=1,
+        width=2,
+        height=3,
+        parent=None,
+        round=0,
+        inherited=None,
+        is_quarantined=False,
+    )
+
+
+@pytest.mark.parametrize("has_own", [False, True])
+def test_answers_to_synthetic_images_of_another_copy_do_not_stop_a_merge(has_own: bool):
+    with copies(2) as ((here, other), _):
+        if has_own:
+            here.store.add_synthetic([synthetic_image("made here")])
+        (synthetic,) = other.store.add_synthetic([synthetic_image("made there")])
+        other.answer("ann", synthetic, "label", "cat")
+        other.answer("ann", 2, "label", "dog")
+        assert here.resolved(other.export()).left_out == 1
+        assert here.take(other.export()).added == 1
+        assert here.labels() == {2: "dog"}
 
 
 def imported_line_always_wins(patch: pytest.MonkeyPatch) -> None:

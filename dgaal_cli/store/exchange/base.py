@@ -153,6 +153,8 @@ class Parsed:
     """Id of the event in the workspace that exported it."""
     changed: str | None = None
     """Time of that event; None if it equals ``at``."""
+    synthetic: bool = False
+    """The image was synthesized in the workspace that exported it."""
 
 
 @runtime_checkable

@@ -47,6 +47,7 @@ class _Line(Origin, kw_only=True):
     sha256: str | None = None
     op_id: str | None = None
     changed: str | None = None
+    synthetic: bool = False
 
 
 class JsonLines:

@@ -31,6 +31,8 @@ class Resolved:
     new_classes: tuple[ClassRecord, ...]
     repeated: int
     """Lines that repeat an earlier line."""
+    left_out: int
+    """Lines about synthetic images that the store does not have."""
 
 
 def resolve(
@@ -56,11 +58,14 @@ def resolve(
     known = _Classes(store, may_add=may_add_classes)
     seen: defaultdict[tuple[str, bool], dict[ItemId, int]] = defaultdict(dict)
     labels = LabelSpool()
-    repeated = 0
+    repeated = left_out = 0
     for lines in _batches(parsed):
         items = store.items_by_sample([SampleId(name) for line in lines for name in line.names])
         for line in lines:
             item = _item(items, line)
+            if item is None:
+                left_out += 1
+                continue
             who = line.annotator or annotator
             label = _label(line, item, label=_read(line, text, known), annotator=who)
             if label.label is not None and known.is_foreign(line.class_uid):
@@ -79,7 +84,9 @@ def resolve(
                     f"{line.where}: {line.names[0]} has another label than at {first.where}"
                 )
             repeated += 1
-    return Resolved(labels=labels, new_classes=tuple(known.new), repeated=repeated)
+    return Resolved(
+        labels=labels, new_classes=tuple(known.new), repeated=repeated, left_out=left_out
+    )
 
 
 def _batches(parsed: Iterable[Parsed]) -> Iterator[list[Parsed]]:
@@ -155,17 +162,21 @@ def _read(line: Parsed, text: LabelText, known: _Classes) -> Label | None:
         raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
 
 
-def _item(items: Mapping[SampleId, ItemRecord], line: Parsed) -> ItemRecord:
+def _item(items: Mapping[SampleId, ItemRecord], line: Parsed) -> ItemRecord | None:
+    """Find the image of a line; None for a synthetic image that is only in another workspace."""
     for name in line.names:
         item = items.get(SampleId(name))
         if item is None:
             continue
-        if line.sha256 is not None and line.sha256 != item.sha256.hex():
+        if line.sha256 is None or line.sha256 == item.sha256.hex():
+            return item
+        if not line.synthetic:  # copies give the same names to what they synthesize
             raise InputDataError(
                 f"{line.where}, {line.part} sha256: {name} has other bytes in this workspace "
                 "than the labeled image"
             )
-        return item
+    if line.synthetic:
+        return None
     raise InputDataError(
         f"{line.where}, {line.part} file_name: this workspace has no image {line.names[0]}"
     )
