@@ -9,7 +9,7 @@ from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.exchange.json_lines import answer_line
-from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
+from dgaal_cli.store.instants import file_stamp, system_clock, to_microseconds
 from dgaal_cli.store.records import AnswerRecord, Label
 from dgaal_cli.workspace import private_mode
 
@@ -68,7 +68,7 @@ class SessionRescue:
         written, path = self._written
         if written == answers and path.is_file():
             return path
-        stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
+        stamp = file_stamp(to_microseconds(system_clock()))
         path = self._folder / f"labels-rescued-{stamp}.jsonl"
         with replacing(path) as stream:
             os.fchmod(stream.fileno(), private_mode(self._folder))

@@ -57,6 +57,11 @@ def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
+def file_stamp(microseconds: int) -> str:
+    """Format a time for a file name, ``20260131T120000.000000Z``."""
+    return to_iso(microseconds).replace(":", "").replace("-", "")
+
+
 def from_iso(text: str) -> int:
     """Parse ISO 8601 to microseconds; a time without offset is UTC.
 

@@ -16,7 +16,7 @@ from dgaal_cli.scratch import scratch
 from dgaal_cli.store.instants import Clock, system_clock, to_iso, to_microseconds
 from dgaal_cli.store.protocol import LEASE_S, Store
 from dgaal_cli.store.records import Restored
-from dgaal_cli.store.sqlite import backups, filesystem, projection, restore, schema
+from dgaal_cli.store.sqlite import backups, chains, filesystem, projection, restore, schema
 from dgaal_cli.store.sqlite.connection import Database, create_file
 from dgaal_cli.store.sqlite.store import SqliteStore
 
@@ -75,7 +75,7 @@ class SqliteLocation:
         sync_folder(self.path.parent)
 
     def _is_unfinished(self) -> bool:
-        with contextlib.suppress(sqlite3.Error), _reading(self.path) as connection:
+        with contextlib.suppress(sqlite3.Error), chains.reading(self.path) as connection:
             # An event after the one that the mark names is a label: then nothing is removed.
             found = connection.execute(
                 "SELECT 1 FROM meta WHERE key = ? AND "
@@ -164,13 +164,6 @@ def _forget_unfinished(path: Path) -> None:
             connection.execute("DELETE FROM meta WHERE key = ?", (_UNFINISHED,))
     finally:
         database.close()
-
-
-@contextmanager
-def _reading(path: Path) -> Generator[sqlite3.Connection]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    with contextlib.closing(connection):
-        yield connection
 
 
 def _check_place(database: Database, *, is_accepted: bool) -> None:

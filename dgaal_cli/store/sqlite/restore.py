@@ -11,7 +11,7 @@ from pathlib import Path
 from dgaal_cli.atomic import replacing, sync_folder
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.scratch import scratch
-from dgaal_cli.store.instants import system_clock, to_iso, to_microseconds
+from dgaal_cli.store.instants import file_stamp, system_clock, to_microseconds
 from dgaal_cli.store.records import Restored
 from dgaal_cli.store.sqlite import backups, chains
 from dgaal_cli.store.sqlite.chains import Point
@@ -29,7 +29,7 @@ def restore(store: Path, copy: Path | None) -> Restored:
         chosen, events = _compose(store, copy, composed)
         missing = _missing(store, chosen, events)
         _finish_journal(store)
-        stamp = to_iso(to_microseconds(system_clock())).replace(":", "").replace("-", "")
+        stamp = file_stamp(to_microseconds(system_clock()))
         aside = store.with_name(f"{store.name}.before-restore-{stamp}")
         linked: list[tuple[Path, Path]] = []
         try:

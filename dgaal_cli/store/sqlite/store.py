@@ -14,7 +14,7 @@ from dgaal_cli.errors import DgaalError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.classes import by_name
-from dgaal_cli.store.instants import to_iso
+from dgaal_cli.store.instants import file_stamp
 from dgaal_cli.store.protocol import Rescue
 from dgaal_cli.store.records import (
     AnswerRecord,
@@ -248,8 +248,7 @@ class SqliteStore:
         return problems
 
     def back_up(self, reason: str = "manual", *, is_full: bool = False) -> Path:
-        now = to_iso(self.database.connection.now_us())
-        stamp = now.replace(":", "").replace("-", "").replace(".", "-")
+        stamp = file_stamp(self.database.connection.now_us()).replace(".", "-")
         made = backups.make(self.database, reason=reason, stamp=stamp, is_full=is_full)
         backups.prune(self.database.path, made=made)
         return made
