@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
@@ -15,6 +17,7 @@ from dgaal_cli.rounds.engine import train_round
 from dgaal_cli.rounds.folder import prepare, record_events
 from dgaal_cli.rounds.on_disk import OnDisk, gather
 from dgaal_cli.rounds.out_of_memory import explain
+from dgaal_cli.rounds.pool_pixels import sample_reading
 from dgaal_cli.rounds.record import TrainResult, finish, read_result
 from dgaal_cli.rounds.resume_state import (
     ResumeState,
@@ -26,7 +29,7 @@ from dgaal_cli.rounds.resume_state import (
 from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.training.budget import Stopwatch, check_reading
+from dgaal_cli.training.budget import SAMPLE_MARGIN, Stopwatch, check_reading
 from dgaal_cli.training.compiling import explain_compiler_errors
 from dgaal_cli.training.device import useful_threads
 from dgaal_cli.training.identity import machine_of, settings_of
@@ -187,6 +190,8 @@ class _Training:
 
     def run(self, emit: Emit) -> TrainResult:
         """Read the round's data, train, and let process 0 write the result."""
+        if self.runtime.is_main and self.budget_s is not None:
+            sample_reading(self.workspace, self.config, self.store, self._check_sample)
         bench = self._gather(self._within_budget(emit))
         trained, too_large = None, None
         try:
@@ -235,6 +240,16 @@ class _Training:
         else:
             bench.data.seed = seed_of(self.config.seed, *runtime.seed_parts())
         return bench
+
+    def _check_sample(self, event: AnyEvent) -> None:
+        """Refuse, before the pool is listed, a budget that is too short even if reading is faster.
+
+        Only the decoding is counted, at more than the measured rate, so that a budget that could be
+        kept is not refused here.
+        """
+        if self.budget_s is not None and isinstance(event, ReadProgress):
+            faster = msgspec.structs.replace(event, rate=event.rate * SAMPLE_MARGIN)
+            check_reading(faster, self.budget_s, self.stopwatch)
 
     def _within_budget(self, emit: Emit) -> Emit:
         """Return a listener that stops the reading of the pool if the time budget is too short."""

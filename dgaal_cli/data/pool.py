@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +175,45 @@ def load_pixels(
     return mapped
 
 
+def read_some(
+    source: Source,
+    ids: Sequence[SampleId],
+    *,
+    size: int,
+    channels: int,
+    workers: int,
+    total: int,
+    seconds: float,
+    emit: Emit,
+) -> None:
+    """Decode some images of a pool as ``load_pixels`` does, only to see how fast it goes.
+
+    Args:
+        source: The pool.
+        ids: Samples to decode; missing ones are left out.
+        size: Side in pixels.
+        channels: 1 or 3.
+        workers: Decoder processes; 0 starts one per CPU.
+        total: Number of images of the pool, for the progress.
+        seconds: Time after the first batch after which the decoding stops.
+        emit: Listener for progress; it stops the decoding if it raises.
+    """
+    entries: list[Entry] = []
+    for name in ids:
+        with contextlib.suppress(InputDataError):
+            entries.append(source.get(name))
+    reading = Reading(emit, lambda: total)
+    batches = decode_stream(entries, size=size, channels=channels, workers=workers)
+    until = math.inf
+    with contextlib.closing(batches):
+        for batch in batches:
+            interruption.check("stopped while decoding the pool; nothing was changed")
+            reading.add(len(batch.entries))
+            until = min(until, time.monotonic() + seconds)
+            if time.monotonic() > until:
+                return
+
+
 def digest_of(source: Source, sample_id: SampleId) -> bytes | None:
     """Return the SHA-256 of a sample as in ``survey``; None if it is missing or unreadable."""
     try:
@@ -317,6 +358,11 @@ def _digest(
         if isinstance(entry.read, FileBytes):
             digest.update(b"\0" + entry.read.stamp().encode())
     return digest.hexdigest()[:32]
+
+
+def has_cache(folder: Path) -> bool:
+    """Return whether a cache folder has decoded pixels of any pool."""
+    return any(folder.glob("pixels-*.npy"))
 
 
 def _open_cache(path: Path, shape: tuple[int, ...]) -> Pixels | None:

@@ -10,7 +10,9 @@ from dgaal_cli.data.pool import (
     Difference,
     digest_of,
     find_differences,
+    has_cache,
     load_pixels,
+    read_some,
 )
 from dgaal_cli.data.presence import check_pool, folder_of, may_exist
 from dgaal_cli.data.sources import open_source
@@ -24,6 +26,10 @@ from dgaal_cli.workspace import Workspace
 
 _KINDS = ("missing", "changed", "unreadable")
 _NAMED = 5
+_SAMPLE_S = 2.0
+"""Seconds of decoding a sample."""
+_SAMPLED = 4096
+"""Images of a sample: about a second of decoding if they are small."""
 
 
 def sound_pixels(
@@ -74,6 +80,33 @@ def sound_pixels(
     if returned:
         emit(Warned(message=f"restored: {_named([i.sample_id for i in returned])}"))
     return items, pixels
+
+
+def sample_reading(workspace: Workspace, config: Config, store: Store, emit: Emit) -> None:
+    """Decode some images of a pool of files, before all are listed, and report the progress.
+
+    Nothing is read if there are decoded pixels of the pool, since it may not be decoded again.
+
+    Args:
+        workspace: Workspace of the pool.
+        config: Configuration.
+        store: Open store.
+        emit: Listener for progress; it stops the decoding if it raises.
+    """
+    if folder_of(workspace.root, config.pool.source) is None or has_cache(workspace.cache_path):
+        return
+    source = open_source(config.pool.source, base=workspace.root)
+    total, items = store.usable(_SAMPLED)
+    read_some(
+        source,
+        [item.sample_id for item in items],
+        size=config.pool.image_size,
+        channels=config.pool.channels,
+        workers=config.threads,
+        total=total,
+        seconds=_SAMPLE_S,
+        emit=emit,
+    )
 
 
 def sound_items(

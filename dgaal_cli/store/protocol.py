@@ -92,6 +92,13 @@ class Images(Protocol):
         """Return the pool images in state ``ok`` without an effective answer, by number."""
         ...
 
+    def usable(self, count: int) -> tuple[int, list[ItemRecord]]:
+        """Return the number of pool images in state ``ok``, and up to ``count`` of them in a row.
+
+        They are the first ones of the second half, by number.
+        """
+        ...
+
     def item(self, item_id: ItemId) -> ItemRecord:
         """Return one item; ``UsageError`` if it does not exist."""
         ...

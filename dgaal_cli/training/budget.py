@@ -29,6 +29,8 @@ MIN_TIME_SHARE = 0.25
 """Minimum time of a phase, as a part of an equal share of the time."""
 MEASURED_S = 1.0
 """Seconds of reading after which its rate is known."""
+SAMPLE_MARGIN = 1.25
+"""Factor by which the whole pool may be read faster than a sample of it."""
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

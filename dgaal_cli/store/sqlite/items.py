@@ -118,6 +118,18 @@ def unanswered(connection: sqlite3.Connection) -> list[ItemId]:
     return [ItemId(item_id) for (item_id,) in rows]
 
 
+def usable(connection: sqlite3.Connection, count: int) -> tuple[int, list[ItemRecord]]:
+    """Return the number of usable pool images, and some of them; see ``Store.usable``."""
+    is_usable = "i.state = 'ok' AND NOT i.is_synthetic"
+    total = connection.execute(f"SELECT count(*) FROM item i WHERE {is_usable}").fetchone()[0]  # noqa: S608
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM {TABLES} WHERE {is_usable} "  # noqa: S608
+        "AND i.item_id > (SELECT max(item_id) FROM item) / 2 ORDER BY i.item_id LIMIT ?",
+        (count,),
+    )
+    return total, [record(row) for row in rows]
+
+
 def flagged(connection: sqlite3.Connection) -> list[ItemRecord]:
     """Return the flagged items, by number."""
     rows = connection.execute("SELECT DISTINCT item_id FROM flagged ORDER BY item_id")

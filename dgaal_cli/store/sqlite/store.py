@@ -119,6 +119,7 @@ class SqliteStore:
 
     items = _reads(item_rows.every)
     unanswered = _reads(item_rows.unanswered)
+    usable = _reads(item_rows.usable)
     item = _reads(item_rows.one)
     item_by_sample = _reads(item_rows.of_sample)
     items_by_sample = _reads(item_rows.of_samples)

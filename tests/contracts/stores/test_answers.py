@@ -232,6 +232,13 @@ def test_unanswered_images_are_those_without_a_verdict_that_can_be_asked(asked):
     assert store.unanswered() == [1, 2, 5]
 
 
+def test_usable_counts_images_in_state_ok_and_returns_some_of_the_second_half(asked):
+    asked.store.set_states({ItemId(4): "missing"})
+    total, items = asked.store.usable(9)
+    assert (total, [item.item_id for item in items]) == (4, [3, 5])
+    assert [item.item_id for item in asked.store.usable(1)[1]] == [3]
+
+
 def test_effective_answers_are_the_labels_by_name(asked):
     store = asked.store
     for annotator, item, uid in (("a", 3, asked.dog), ("a", 1, asked.cat), ("b", 1, asked.dog)):
