@@ -179,6 +179,7 @@ def export_labels(
         job = ExportJob(
             answers=filter(is_written, store.iter_answers()),
             labels=filter(is_written, store.effective_answers()),
+            distinct=store.distinct_labels(include_synthetic=include_synthetic),
             withdrawn=filter(is_kept, store.withdrawn()),
             classes=store.classes(),
             names=store.class_names(),

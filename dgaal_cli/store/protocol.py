@@ -239,6 +239,10 @@ class LabelReader(Protocol):
         """Yield ``answers`` as of the first one, in short reads that do not block writers."""
         ...
 
+    def distinct_labels(self, *, include_synthetic: bool) -> Iterator[tuple[Label, SampleId]]:
+        """Yield each different effective label once, with one of the images that have it."""
+        ...
+
     def effective_answers(self) -> Iterator[AnswerRecord]:
         """Yield the answer that is the label of each image, by name, in short reads.
 

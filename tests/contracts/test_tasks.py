@@ -5,7 +5,8 @@ It runs for classification and for a task of this suite whose labels are small m
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +275,56 @@ def test_labels_survive_export_and_import_or_the_format_refuses(
             return {r.sample_id: case.task.text.to_text(r.label, names) for r in store.labels()}
 
         assert texts(other) == texts(case.store)
+
+
+@pytest.mark.parametrize("name", ["coco", "labelstudio"])
+def test_label_of_several_classes_is_refused_before_the_first_byte(
+    case: Case, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    assert not written_before_refusal(case, name, monkeypatch)
+
+
+def test_control_without_distinct_labels_a_part_is_written(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+):
+    assert written_before_refusal(case, "coco", monkeypatch, distinct=())
+
+
+def written_before_refusal(
+    case: Case, name: str, monkeypatch: pytest.MonkeyPatch, **changes: Any
+) -> bytes:
+    """Export two labels, the second of which states several classes."""
+    for number, label in enumerate(case.labels[:2], start=1):
+        case.submit("ann", number, label)
+    one = case.labels[0]
+
+    def single_class(_text: Any, label: Label) -> ClassUid | None:
+        return case.uids[0] if label == one else None
+
+    monkeypatch.setattr(type(case.task.text), "single_class", single_class)
+    distinct = case.store.distinct_labels(include_synthetic=False)
+    job, stream = replace(job_of(case), **{"distinct": distinct, **changes}), BytesIO()
+    format_ = load_format(name)
+    assert isinstance(format_, FileFormat)
+    with pytest.raises(UsageError, match=r"one class per image, and the label of 2\.png states"):
+        format_.write(stream, job)
+    return stream.getvalue()
+
+
+def test_distinct_labels_are_those_of_images(case: Case):
+    new = NewSynthetic(
+        sample_id=SampleId("synthetic/000/a.png"), sha256=b"s" * 32, size_bytes=9, width=4,
+        height=4, parent=ItemId(1), round=0, inherited=None,
+    )  # fmt: skip
+    (synthetic,) = case.store.add_synthetic([new])
+    one, two, three = case.labels[:3]
+    for number, label in ((1, one), (2, one), (3, two), (3, one), (synthetic, three)):
+        case.submit("ann", number, label)
+    found = list(case.store.distinct_labels(include_synthetic=False))
+    assert found == [(one, found[0][1])]
+    assert found[0][1] in {"1.png", "2.png", "3.png"}
+    both = dict(case.store.distinct_labels(include_synthetic=True))
+    assert both == {one: both[one], three: "synthetic/000/a.png"}
 
 
 def test_label_verbs_use_the_task_of_the_workspace(

@@ -84,6 +84,8 @@ class ExportJob:
     """Current answers of every annotator, oldest first; can be read once."""
     labels: Iterable[AnswerRecord]
     """The answer that is the label of each image, by name; can be read once."""
+    distinct: Iterable[tuple[Label, SampleId]] = ()
+    """Each different label among ``labels`` once, with an image; checked before writing."""
     withdrawn: Iterable[AnswerRecord] = ()
     """Skips and what was undone, for formats that merge copies of a workspace."""
     classes: Sequence[ClassRecord]
@@ -98,19 +100,26 @@ class ExportJob:
         return self.text.to_text(answer.label, self.names) if answer.label else ""
 
     def class_labels(self, format: str) -> Iterator[tuple[AnswerRecord, ClassUid]]:  # noqa: A002
-        """Yield ``labels`` with their classes, for a format with one class per image.
+        """Return ``labels`` with their classes, for a format with one class per image.
 
         Raises:
-            UsageError: A label states more than one class.
+            UsageError: A label of ``distinct`` states more than one class.
         """
-        for answer in self.labels:
-            uid = self.text.single_class(answer.label) if answer.label else None
-            if uid is None:
-                raise UsageError(
-                    f"the format {format} holds one class per image, and the label of "
-                    f"{answer.sample_id} states more; export to jsonl or csv instead"
-                )
-            yield answer, uid
+        for label, sample_id in self.distinct:
+            self._single_class(label, sample_id, format)
+        return (
+            (answer, self._single_class(answer.label, answer.sample_id, format))
+            for answer in self.labels
+        )
+
+    def _single_class(self, label: Label | None, sample_id: SampleId, format_name: str) -> ClassUid:
+        uid = self.text.single_class(label) if label else None
+        if uid is None:
+            raise UsageError(
+                f"the format {format_name} holds one class per image, and the label of "
+                f"{sample_id} states more; export to jsonl or csv instead"
+            )
+        return uid
 
 
 class Origin(msgspec.Struct, kw_only=True):

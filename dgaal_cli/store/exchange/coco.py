@@ -42,6 +42,7 @@ class Coco:
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
+        labels = job.class_labels("coco")  # raises before anything is written
         category = {record.uid: number for number, record in enumerate(job.classes, start=1)}
         head = {
             "info": {"description": "labels exported by dgaal", "version": "1"},
@@ -56,7 +57,7 @@ class Coco:
 
             def images() -> Iterator[dict[str, Any]]:
                 nonlocal number
-                for number, (label, uid) in enumerate(job.class_labels("coco"), start=1):
+                for number, (label, uid) in enumerate(labels, start=1):
                     lines.write(json.dumps([category[uid], origin_of(label)]).encode() + b"\n")
                     size = {"width": label.width, "height": label.height}
                     yield {"id": number, "file_name": label.sample_id, **size}

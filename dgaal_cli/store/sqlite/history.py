@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from dgaal_cli.ids import ItemId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.instants import to_iso
 from dgaal_cli.store.records import AnswerRecord, EventRecord, Label, LabelRecord
 from dgaal_cli.store.sqlite import event_rows, label_rows, projection
@@ -96,6 +96,28 @@ def effective_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
         """SELECT v.event_id, 1 FROM verdict v JOIN item i USING(item_id)
         WHERE v.label_id IS NOT NULL ORDER BY i.sample"""
     ).fetchall()
+
+
+def distinct_labels(
+    connection: sqlite3.Connection, after: int, count: int, *, include_synthetic: bool
+) -> list[tuple[int, Label, SampleId]]:
+    """Return number, label and an image of up to ``count`` effective labels that differ.
+
+    Args:
+        connection: Connection to the store.
+        after: Number of the label after which they begin.
+        count: Maximum number.
+        include_synthetic: Use the labels of synthetic images too.
+    """
+    rows = connection.execute(
+        f"""SELECT l.label_id, (SELECT i.sample FROM verdict v JOIN item i USING(item_id)
+        WHERE v.label_id = l.label_id AND i.is_synthetic <= ? LIMIT 1) AS sample,
+        {label_rows.COLUMNS} FROM label l WHERE l.label_id > ? AND sample IS NOT NULL
+        ORDER BY l.label_id LIMIT ?""",  # noqa: S608 - constants
+        (include_synthetic, after, count),
+    )
+    found = ((number, label_rows.read(*label), sample) for number, sample, *label in rows)
+    return [(number, label, decode_path(sample)) for number, label, sample in found if label]
 
 
 def answers(

@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from dgaal_cli.errors import DgaalError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import ItemId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.classes import by_name
 from dgaal_cli.store.instants import file_stamp
 from dgaal_cli.store.protocol import Rescue
@@ -22,6 +22,7 @@ from dgaal_cli.store.records import (
     EventRecord,
     ImportedLabel,
     ImportReport,
+    Label,
     Undone,
 )
 from dgaal_cli.store.sqlite import answers as answer_rows
@@ -168,6 +169,7 @@ class SqliteStore:
     _current_events = _reads(history.current_events)
     _effective_events = _reads(history.effective_events)
     _answers = _reads(history.answers)
+    _distinct_labels = _reads(history.distinct_labels)
     _import = _appends(imports.import_labels)
 
     def events(
@@ -195,6 +197,12 @@ class SqliteStore:
         for start in range(0, len(current), _PAGE):
             page = self._answers(current[start : start + _PAGE])
             yield from sorted(page, key=lambda answer: item_rows.encode_path(answer.sample_id))
+
+    def distinct_labels(self, *, include_synthetic: bool) -> Iterator[tuple[Label, SampleId]]:
+        after = 0
+        while page := self._distinct_labels(after, _PAGE, include_synthetic=include_synthetic):
+            yield from ((label, sample_id) for _, label, sample_id in page)
+            after = page[-1][0]
 
     def answers(self) -> list[AnswerRecord]:
         return list(self.iter_answers())
