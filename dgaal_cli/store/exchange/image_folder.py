@@ -17,10 +17,11 @@ class ImageFolder:
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Put every labeled image into the folder of its class; empty classes have a folder too."""
         count, images = 0, ImagePlacer(job)
+        folders = {uid: folder / class_folder(name) for uid, name in job.names.items()}
         for record in job.classes:
-            (folder / class_folder(record.name)).mkdir()
+            folders[record.uid].mkdir()
         for label, uid in job.class_labels("imagefolder"):
-            images.place(label, folder / class_folder(job.names[uid]))
+            images.place(label, folders[uid])
             count += 1
         return count
 
