@@ -51,7 +51,7 @@ def test_months_of_faults_break_no_promise(drive: Drive, tmp_path: Path):
 @pytest.mark.deep
 @pytest.mark.parametrize("part", ["1/4", "2/4", "3/4", "4/4"])
 def test_ten_thousand_faults_break_no_promise(drive: Drive, tmp_path: Path, part: str):
-    report = simulate(drive, tmp_path, 112, "--shard", part)
+    report = simulate(drive, tmp_path, 120, "--shard", part)
     show_table(report)
     assert report["broken"] == []
     assert min(report["table"].values()) >= 25

@@ -12,10 +12,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from month.forks import FarForks, Forks, shim_environment
+
+if TYPE_CHECKING:
+    from month.world import Workers
 
 
 def options() -> argparse.Namespace:
@@ -35,50 +38,62 @@ def options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run the months of this shard."""
+    """Run the months of this shard and print the report."""
     if "file_calls" not in os.environ.get("LD_PRELOAD", ""):
         environment = {**os.environ, **shim_environment(), "OMP_NUM_THREADS": "1"}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     chosen = options()
-    from month import broken as variants
-    from month import simulation
+    from month import broken
     from month.world import Workers
 
     from dgaal_cli.store.sqlite import gate
 
     gate.DEADLINE_S = 0.2  # commands that meet a stopped one need not wait for long
-
-    variants.VARIANTS[chosen.variant]()
+    broken.VARIANTS[chosen.variant]()
     far = Forks() if chosen.light else FarForks()
-    light = far if chosen.light else Forks()
-    workers = Workers(light=light, heavy=far)
+    report = simulate(chosen, Workers(light=far if chosen.light else Forks(), heavy=far))
+    if not report["broken"]:
+        shutil.rmtree(chosen.folder, ignore_errors=True)
+    sys.stdout.write(f"\n{json.dumps(report)}\n")
+
+
+def simulate(chosen: argparse.Namespace, workers: "Workers") -> dict[str, Any]:
+    """Run the months; the report is also in the folder after each of them."""
+    from month import simulation
+
     began = time.monotonic()
-    template = simulation.make_template(chosen.folder / "template", workers, is_light=chosen.light)
+    report: dict[str, Any] = {"faults": 0, "broken": [], "table": Counter(), "refusals": Counter()}
     number, _, count = chosen.shard.partition("/")
-    report: dict[str, Any] = {"faults": 0, "broken": []}
-    totals: Counter[tuple[str, str]] = Counter()
-    refusals: Counter[str] = Counter()
+    try:
+        template = simulation.make_template(
+            chosen.folder / "template", workers, is_light=chosen.light
+        )
+    except simulation.BrokenPromiseError as found:  # without any fault
+        note(report, 0, found)
+        return report
     for index in range(int(number) - 1, chosen.months, int(count)):
         seed = chosen.seed + index
         month = simulation.start(template, chosen.folder / "month", number=seed)
-        month.counts, month.refusals = totals, refusals
+        month.refusals = report["refusals"]
         try:
-            month.run(chosen_pairs(chosen), limit=max(0, chosen.faults - sum(totals.values())))
+            month.run(chosen_pairs(chosen), limit=max(0, chosen.faults - report["faults"]))
         except simulation.BrokenPromiseError as found:
-            report["broken"].append({"seed": seed, "problem": found.problem, "log": found.log})
+            note(report, seed, found)
             shutil.copytree(month.world.box, chosen.folder / f"broken-{seed}", symlinks=True)
-            sys.stderr.write(f"seed {seed}: {found.problem}\n")
-            sys.stderr.write("".join(f"    {line}\n" for line in found.log[-12:]))
-        report["faults"] = sum(totals.values())
-        sys.stderr.write(f"seed {seed} ended, {report['faults']} faults so far\n")
+        report["table"].update({f"{kind} x {f}": n for (kind, f), n in month.counts.items()})
+        report["faults"] = report["table"].total()
+        report["seconds"] = round(time.monotonic() - began, 1)
+        (chosen.folder / "report.json").write_text(json.dumps(report))
         if report["faults"] >= chosen.faults or (report["broken"] and not chosen.keep_going):
             break
-    if not report["broken"]:
-        shutil.rmtree(chosen.folder, ignore_errors=True)
-    report["seconds"] = round(time.monotonic() - began, 1)
-    report["table"] = {f"{kind} x {family}": n for (kind, family), n in sorted(totals.items())}
-    report["refusals"] = dict(refusals)
-    sys.stdout.write("\n" + json.dumps(report) + "\n")
+    return report
+
+
+def note(report: dict[str, Any], seed: int, found: Any) -> None:
+    """Add a broken promise to the report, and print it with the commands that led there."""
+    report["broken"].append({"seed": seed, "problem": found.problem, "log": found.log})
+    sys.stderr.write(f"seed {seed}: {found.problem}\n")
+    sys.stderr.write("".join(f"    {line}\n" for line in found.log[-12:]))
 
 
 def chosen_pairs(chosen: argparse.Namespace) -> list[tuple[str, str]]:

@@ -154,6 +154,7 @@ TRUE_IF: dict[str, Condition] = {
     ),
     # Classes and labels
     r"^class (\S+) cannot be removed: (\d+) answers name it": _is_named,
+    r"^class (\S+) exists already as": lambda scene, match: bool(scene.before.uid(match[1])),
     r"line \d+(, column \d+: |, column label: no class is named|: 1 cells, the header names 2)": (
         lambda scene, _: scene.world.harm == "cut table" and scene.is_unchanged
     ),

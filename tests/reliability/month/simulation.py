@@ -126,7 +126,7 @@ class Month:
         if found.problem:
             self.fail(f"the store is damaged: {found.problem}")
         if not any(state.is_met_by(found.state) for state in expected):
-            self.fail(_difference(expected, found.state))
+            self.fail(_difference(expected or [self.world.state], found.state))
         state = found.state
         verdicts = {image: state.events[n - 1].op for image, n in (found.verdicts or {}).items()}
         if verdicts != {image: event.op for image, event in state.verdicts().items()}:

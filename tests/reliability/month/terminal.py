@@ -6,6 +6,7 @@ from month.model import Event, State
 
 _QUESTION = re.compile(r"^\d+\. image (\S+?)(?:, .*)?\. class.*\?$")
 _LATE = "kept, not counted"
+_SAME = "nothing changed: what was imported for this image later counts"
 _SAVED = ("saved:", "taken back", "restored", "flagged", "flag removed", "took the", "added class")
 
 
@@ -24,6 +25,8 @@ def turns(out: str) -> list[tuple[str, list[str]]]:
 def answered(before: State, person: str, words: list[str], out: str) -> list[State]:
     """Return the states that a session may leave; each line that it acknowledged is in all.
 
+    None is returned if the session says that an undo changed nothing, and it did.
+
     Args:
         before: State when the session began.
         person: Who types.
@@ -32,9 +35,12 @@ def answered(before: State, person: str, words: list[str], out: str) -> list[Sta
     """
     state = before
     for word, (image, said) in zip(words, turns(out), strict=False):
+        is_same = any(line.startswith(_SAME) for line in said)
         is_late = any(_LATE in line for line in said)
         after = typed(state, person, image, word, is_late=is_late)
-        if any(line.startswith(_SAVED) or _LATE in line for line in said):
+        if is_same and after.standing() != state.standing():
+            return []  # it says that nothing changed
+        if is_same or any(line.startswith(_SAVED) or _LATE in line for line in said):
             state = after
         elif not said or said[0].startswith("NOT SAVED"):
             return [state, after]  # killed or failed before the acknowledgment

@@ -131,7 +131,8 @@ class World:
         if self.workers.is_learning and done.code is not None and done.code >= 0:
             forks.learn(new_modules(job))
         fault = "" if plan is None else f"  [{plan.action} {plan.at} {plan.denied}: {done.where}]"
-        text = (done.err or done.out).strip().splitlines()[-1:]
+        said = (done.err or done.out).strip().splitlines()
+        text = said if command.argv[0] == "label" else said[-1:]
         self.log.append(f"{' '.join(command.argv)} {command.typed}{fault} -> {done.code} {text}")
         return done
 
