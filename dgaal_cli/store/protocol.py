@@ -468,13 +468,14 @@ class Store(ClassList, Images, Queries, LabelReader, LabelWriter, Protocol):
         """Write a verified backup and delete the oldest ones.
 
         A backup may consist of what is new since the one before, and then needs that one's file.
+        It is complete even if older rows of the store are damaged; a manual one checks them too.
 
         Args:
             reason: One word, part of the file name.
             is_full: Write a backup that needs no other file.
 
         Raises:
-            StorageError: The disk is full or the folder is not writable.
+            StorageError: The disk is full, the folder is not writable, or the store is damaged.
         """
         ...
 

@@ -338,7 +338,8 @@ def test_label_verbs_use_the_task_of_the_workspace(
         (root / "dgaal.toml").write_text(text)
     case.submit("ann", 1, case.labels[0])
     case.submit("bob", 1, case.labels[1])
-    (tmp_path / "one.db").rename(tmp_path / "one" / "labels.db")
+    names = case.store.class_names()
+    (tmp_path / "one.db").rename(tmp_path / "one" / "labels.db")  # it is not used again
     new_store(tmp_path / "two" / "labels.db", []).close()
     one, two = (open_workspace(tmp_path / folder) for folder in ("one", "two"))
 
@@ -346,7 +347,6 @@ def test_label_verbs_use_the_task_of_the_workspace(
     export_labels(one, config, format="jsonl", target=tmp_path / "labels.jsonl")
     import_labels(two, tmp_path / "labels.jsonl", add_classes=True)
 
-    names = case.store.class_names()
     texts = [case.task.text.to_text(label, names) for label in case.labels[:2]]
     for workspace in (one, two):
         (dispute,) = disputes(workspace)

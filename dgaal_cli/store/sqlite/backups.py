@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+from collections.abc import Generator
 from functools import cache
 from pathlib import Path
 
@@ -57,17 +58,22 @@ def overdue(store: Path, *, events: int) -> int | None:
     return events - newest if newest < due else None
 
 
-def make(database: Database, *, reason: str, stamp: str, is_full: bool = False) -> Path:
+def make(
+    database: Database, *, reason: str, stamp: str, is_full: bool = False, checks_all: bool = False
+) -> Path:
     """Write a backup of an open store, verify it, then rename it.
+
+    A full copy has every page of the store, which are all checked; a delta has the new rows.
 
     Args:
         database: The open store; writers wait while it is read.
         reason: One word of the file name.
         stamp: Time for the file name.
         is_full: Make a full copy, which needs no other file.
+        checks_all: Check every page and reference of the store also for a delta.
 
     Raises:
-        StorageError: The disk is full or the folder is not writable; the store is not changed.
+        StorageError: The disk is full, the folder is not writable, or the store is damaged.
     """
     folder = folder_of(database.path)
     try:
@@ -87,7 +93,13 @@ def make(database: Database, *, reason: str, stamp: str, is_full: bool = False) 
                     target = folder / f"{name}-{events}{deltas.SUFFIX}"
             if found is not None and not _is_sound(found[0].chain[:2]):
                 return make(database, reason=reason, stamp=stamp, is_full=True)
-            _verify_new(temporary, folder, is_delta=found is not None)
+            with _damage_explained(folder):
+                if found is None:
+                    verify(temporary)
+                else:
+                    deltas.read(temporary)
+                    if checks_all:
+                        database.check()
             temporary.chmod(stat.S_IMODE(database.path.stat().st_mode))
             sync_file(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - as in atomic, and tests can inject it
@@ -101,9 +113,10 @@ def make(database: Database, *, reason: str, stamp: str, is_full: bool = False) 
     return target
 
 
-def _verify_new(made: Path, folder: Path, *, is_delta: bool) -> None:
+@contextlib.contextmanager
+def _damage_explained(folder: Path) -> Generator[None]:
     try:
-        deltas.read(made) if is_delta else verify(made)
+        yield
     except WorkspaceError as error:
         raise StorageError(
             f"a backup in {folder} cannot be read back, because the store is damaged or the "

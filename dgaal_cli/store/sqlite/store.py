@@ -258,7 +258,10 @@ class SqliteStore:
 
     def back_up(self, reason: str = "manual", *, is_full: bool = False) -> Path:
         stamp = file_stamp(self.database.connection.now_us()).replace(".", "-")
-        made = backups.make(self.database, reason=reason, stamp=stamp, is_full=is_full)
+        is_asked = reason == "manual"  # answers must not wait for a check of the whole store
+        made = backups.make(
+            self.database, reason=reason, stamp=stamp, is_full=is_full, checks_all=is_asked
+        )
         backups.prune(self.database.path, made=made)
         return made
 
