@@ -23,6 +23,7 @@ from dgaal_cli.store.records import (
     EventRecord,
     ImportedLabel,
     ImportReport,
+    ItemKey,
     ItemRecord,
     ItemState,
     Label,
@@ -107,7 +108,7 @@ class Images(Protocol):
         """Return the item at a path, which need not be its first path."""
         ...
 
-    def items_by_sample(self, sample_ids: Sequence[SampleId]) -> dict[SampleId, ItemRecord]:
+    def items_by_sample(self, sample_ids: Iterable[SampleId]) -> dict[SampleId, ItemKey]:
         """Return the items at some paths; paths without an item are left out."""
         ...
 

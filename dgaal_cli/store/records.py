@@ -107,6 +107,15 @@ class ItemRecord:
     state: ItemState
 
 
+class ItemKey(NamedTuple):
+    """What identifies one item."""
+
+    item_id: ItemId
+    sample_id: SampleId
+    """First path of the content."""
+    sha256: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEntry:
     """One image of a query, with the reasons why it is asked."""

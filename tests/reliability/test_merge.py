@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from asked_stores import FakeClock, new_item
 from class_labels import as_label, name_of
@@ -466,7 +467,7 @@ def imported_line_always_wins(patch: pytest.MonkeyPatch) -> None:
 
     def read_without_ids(self: JsonLines, path: Path) -> Iterator[Any]:
         for line in read(self, path):
-            yield dataclasses.replace(line, op_id=None, changed=None)
+            yield msgspec.structs.replace(line, op_id=None, changed=None)
 
     patch.setattr(JsonLines, "read", read_without_ids)
 

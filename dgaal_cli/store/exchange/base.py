@@ -136,8 +136,7 @@ def origin_of(answer: AnswerRecord) -> dict[str, Any]:
     return {key: getattr(answer, key) for key in Origin.__struct_fields__}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """One label of a file, before its sample and classes are found in the store."""
 
     where: str

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, origin_of, with_and_without_suffix
 from dgaal_cli.store.exchange.folders import ImagePlacer
@@ -32,4 +33,4 @@ class HuggingFace:
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the labels of a folder or of its metadata file."""
         for parsed in parse_lines(path / METADATA if path.is_dir() else path):
-            yield replace(parsed, names=with_and_without_suffix(parsed.names[0]))
+            yield msgspec.structs.replace(parsed, names=with_and_without_suffix(parsed.names[0]))

@@ -8,6 +8,7 @@ its time if an undo or redo came after the answer. With them, the import merges 
 workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` and ``unflag``.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -50,6 +51,11 @@ class _Line(Origin, kw_only=True):
     synthetic: bool = False
 
 
+_DECODER = msgspec.json.Decoder(_Line)
+_MAX_DIGITS = sys.int_info.default_max_str_digits
+"""Longer numbers are refused, but ``_DECODER`` skips them in unknown fields."""
+
+
 class JsonLines:
     """One JSON object per line."""
 
@@ -80,7 +86,7 @@ def parse_lines(path: Path) -> Iterator[Parsed]:
 
 def _parse(text: str, *, name: str, number: int) -> Parsed | None:
     where = f"{name}, line {number}"
-    line = convert(parse_json(text, where=name, line=number), _Line, where=where)
+    line = _decode(text, name=name, number=number)
     sample = line.file_name if line.file_name is not None else line.id
     if sample is None or sample == "":
         raise InputDataError(f"{where}, column file_name: the name is missing")
@@ -89,11 +95,33 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
         return None
     if not needs_label and line.label is not None:
         raise InputDataError(f"{where}, column label: an answer of kind {line.kind} has none")
-    fields = msgspec.structs.asdict(line)
-    for name_of in ("file_name", "id", "label"):
-        del fields[name_of]
-    labels = () if line.label is None else (str(line.label),)
-    return Parsed(where=where, names=(str(sample),), labels=labels, **fields)
+    return Parsed(
+        where=where,
+        names=(str(sample),),
+        labels=() if line.label is None else (str(line.label),),
+        class_uid=line.class_uid,
+        kind=line.kind,
+        annotator=line.annotator,
+        provenance=line.provenance,
+        at=line.at,
+        round=line.round,
+        elapsed_ms=line.elapsed_ms,
+        note=line.note,
+        sha256=line.sha256,
+        op_id=line.op_id,
+        changed=line.changed,
+        synthetic=line.synthetic,
+    )
+
+
+def _decode(text: str, *, name: str, number: int) -> _Line:
+    if len(text) < _MAX_DIGITS:
+        try:
+            return _DECODER.decode(text)
+        except (msgspec.MsgspecError, RecursionError):
+            pass  # an error, or text that is not Unicode
+    where = f"{name}, line {number}"
+    return convert(parse_json(text, where=name, line=number), _Line, where=where)
 
 
 def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, str]) -> bytes:

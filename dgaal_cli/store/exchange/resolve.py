@@ -15,7 +15,7 @@ from dgaal_cli.store.exchange.base import LabelText, Parsed
 from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemRecord, Label
+from dgaal_cli.store.records import ClassRecord, ImportedLabel, ItemKey, Label
 
 _UID = re.compile("[0-9a-f]{16}")
 _BATCH = 1000
@@ -103,6 +103,8 @@ class _Classes:
         """Of the classes in use before the import."""
         self.may_add = may_add
         self.new: list[ClassRecord] = []
+        self.read: dict[tuple[tuple[str, ...], str | None], Label] = {}
+        """Some labels by their text and class uid; empty after a class was added."""
 
     def is_free(self, uid: str) -> bool:
         """Check whether no class, in use or retired, has this uid."""
@@ -150,19 +152,27 @@ class _Classes:
         record = ClassRecord(uid=uid, name=clean, key="", position=len(self.active))
         self.active.append(record)
         self.new.append(record)
+        self.read.clear()
         return uid
 
 
 def _read(line: Parsed, text: LabelText, known: _Classes) -> Label | None:
     if not line.labels:
         return None
-    try:
-        return text.from_text(line.labels, lambda names: known.find(line, names))
-    except ValueError as error:
-        raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
+    written = (line.labels, line.class_uid)
+    label = known.read.get(written)
+    if label is None:
+        try:
+            label = text.from_text(line.labels, lambda names: known.find(line, names))
+        except ValueError as error:
+            raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
+        if len(known.read) == _BATCH:
+            known.read.clear()
+        known.read[written] = label
+    return label
 
 
-def _item(items: Mapping[SampleId, ItemRecord], line: Parsed) -> ItemRecord | None:
+def _item(items: Mapping[SampleId, ItemKey], line: Parsed) -> ItemKey | None:
     """Find the image of a line; None for a synthetic image that is only in another workspace."""
     for name in line.names:
         item = items.get(SampleId(name))
@@ -182,7 +192,7 @@ def _item(items: Mapping[SampleId, ItemRecord], line: Parsed) -> ItemRecord | No
     )
 
 
-def _label(line: Parsed, item: ItemRecord, *, label: Label | None, annotator: str) -> ImportedLabel:
+def _label(line: Parsed, item: ItemKey, *, label: Label | None, annotator: str) -> ImportedLabel:
     for column, number in (("round", line.round), ("elapsed_ms", line.elapsed_ms)):
         if number is not None and not 0 <= number < 2**31:
             raise InputDataError(f"{line.where}, {line.part} {column}: {number} is out of range")

@@ -1,6 +1,6 @@
 """Labels of an import in a temporary file, so that millions of them need little memory."""
 
-import json
+import marshal
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.records import ImportedLabel, Label
 
 _MEMORY_BYTES = 16 << 20
+_LENGTH_BYTES = 4
 _NAMES = [field.name for field in fields(ImportedLabel) if field.name != "label"]
 _VALUES = attrgetter(*_NAMES)
 
@@ -32,12 +33,9 @@ class LabelSpool:
         Raises:
             StorageError: The temporary file cannot be written.
         """
-        stated = label.label and (
-            label.label.payload.hex(),
-            label.label.version,
-            label.label.classes,
-        )
-        data = json.dumps([stated, *_VALUES(label)]).encode() + b"\n"
+        stated = label.label and (label.label.payload, label.label.version, label.label.classes)
+        data = marshal.dumps((stated, *_VALUES(label)))
+        data = len(data).to_bytes(_LENGTH_BYTES, "big") + data
         position = self._end
         try:
             self._file.seek(position)
@@ -61,12 +59,13 @@ class LabelSpool:
             yield self._load()
 
     def _load(self) -> ImportedLabel:
-        stated, *values = json.loads(self._file.readline())
-        label = None if stated is None else _label(*stated[:2], tuple(stated[2]))
+        length = int.from_bytes(self._file.read(_LENGTH_BYTES), "big")
+        stated, *values = marshal.loads(self._file.read(length))  # noqa: S302 - from ``append``
+        label = None if stated is None else _label(*stated)
         given: dict[str, Any] = dict(zip(_NAMES, values, strict=True))
         return ImportedLabel(label=label, **given)
 
 
 @lru_cache(maxsize=128)  # few labels of classification differ
-def _label(payload: str, version: int, classes: tuple[ClassUid, ...]) -> Label:
-    return Label(payload=bytes.fromhex(payload), version=version, classes=classes)
+def _label(payload: bytes, version: int, classes: tuple[ClassUid, ...]) -> Label:
+    return Label(payload=payload, version=version, classes=classes)

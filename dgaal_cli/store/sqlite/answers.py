@@ -4,10 +4,11 @@ import hashlib
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Literal, cast
 
 from dgaal_cli.errors import UsageError
@@ -31,7 +32,7 @@ from dgaal_cli.version import __version__
 _UNDOABLE = "('label','cannot_tell','skip','flag','unflag','adjudicate')"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: an import makes a million of them
 class NewEvent:
     """Arguments of ``append`` in addition to the operator, named as the columns."""
 
@@ -55,21 +56,14 @@ class NewEvent:
     body_sha: bytes = b""
 
 
-_GIVEN = [field.name for field in fields(NewEvent)]
-# An annotator's events never go back in time, so that copies of a workspace agree on the newest.
-_EXPRESSIONS = {
-    **{name: f":{name}" for name in (*_GIVEN, "annotator", "session", "app")},
-    "at_us": "ifnull(:at_us, max(:now_us, ifnull("
-    "(SELECT max(at_us) + 1 FROM event WHERE annotator = :annotator), :now_us)))",
-    "item_sha": "(SELECT sha256 FROM item WHERE item_id = :item_id)",
-}
+_GIVEN = [field.name for field in fields(NewEvent) if field.name != "at_us"]
+_VALUES = attrgetter(*_GIVEN)
+_COLUMNS = (*_GIVEN, "at_us", "annotator", "session", "app", "item_sha")
+_ROWS = 20
+"""Events that one statement inserts: checking the constraints of one costs more than storing it."""
 _NEWER_IMPORT = f"""SELECT 1 FROM event e JOIN event i USING(item_id, annotator)
     WHERE e.event_id = ? AND i.event_id > e.event_id AND i.kind = 'import' AND i.counted
     AND {event_rows.is_of_flag("i")} = {event_rows.is_of_flag("e")}"""  # noqa: S608 - constants
-_INSERT = (
-    f"INSERT INTO event({', '.join(_EXPRESSIONS)}) "  # noqa: S608 - constants
-    f"VALUES ({', '.join(_EXPRESSIONS.values())})"
-)
 
 
 def submit(
@@ -183,20 +177,42 @@ def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator)
 
 def append_all(connection: sqlite3.Connection, new: Sequence[tuple[NewEvent, Operator]]) -> None:
     """Append events in order, and update the projections of their items."""
-    connection.executemany(
-        _INSERT,
-        (
-            {
-                **{name: getattr(event, name) for name in _GIVEN},
-                "annotator": operator.annotator,
-                "session": operator.session,
-                "now_us": to_microseconds(operator.now),
-                "app": __version__,
-            }
-            for event, operator in new
-        ),
-    )
-    projection.refresh(connection, {event.item_id for event, _ in new})
+    instants = list(_instants(connection, new))
+    for start in range(0, len(new), _ROWS):
+        rows = [
+            (*_VALUES(event), at_us, who.annotator, who.session, __version__, event.item_id)
+            for (event, who), at_us in zip(
+                new[start : start + _ROWS], instants[start : start + _ROWS], strict=True
+            )
+        ]
+        connection.execute(_insertion(len(rows)), [value for row in rows for value in row])
+    projection.extend(connection, {event.item_id for event, _ in new})
+
+
+@cache
+def _insertion(count: int) -> str:
+    """Return the statement that inserts some events; the last value of each is the item again."""
+    places = "?, " * (len(_COLUMNS) - 1)
+    rows = [f"({places}(SELECT sha256 FROM item WHERE item_id = ?))"] * count  # noqa: S608
+    return f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES {', '.join(rows)}"  # noqa: S608
+
+
+def _instants(
+    connection: sqlite3.Connection, new: Iterable[tuple[NewEvent, Operator]]
+) -> Iterator[int]:
+    """Yield the times of new events.
+
+    An annotator's events never go back in time, so that copies of a workspace agree on the newest.
+    """
+    earliest: dict[str, int] = {}
+    for event, operator in new:
+        now, name = to_microseconds(operator.now), operator.annotator
+        if name not in earliest:
+            query = "SELECT ifnull(max(at_us) + 1, ?) FROM event WHERE annotator = ?"
+            earliest[name] = connection.execute(query, (now, name)).fetchone()[0]
+        at_us = max(now, earliest[name]) if event.at_us is None else event.at_us
+        earliest[name] = max(at_us + 1, earliest[name])
+        yield at_us
 
 
 def _store(

@@ -1,11 +1,12 @@
 """Imported labels, and labels that synthetic images inherit from their parents."""
 
+import json
 import secrets
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import cast
+from itertools import islice
+from typing import NamedTuple, cast
 
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
@@ -30,8 +31,15 @@ INHERITING = "dgaal"
 _BATCH = 1000
 _CACHE_KIB = 64 << 10
 _NO_ANSWER = ("skip", "undo", "unflag")
+_STORED = (
+    """SELECT DISTINCT item_id, annotator FROM event
+    WHERE item_id IN (SELECT value FROM json_each(?))""",
+    "SELECT op_id FROM event WHERE op_id IN (SELECT value FROM json_each(?))",
+)
 _NEWEST_ACTION = f"""SELECT e.at_us, e.op_id FROM event e WHERE e.item_id = ? AND e.annotator = ?
     AND e.counted AND {event_rows.is_of_flag("e")} = ? ORDER BY e.event_id DESC LIMIT 1"""  # noqa: S608
+_CURRENT_FLAG = "SELECT 'flag', NULL FROM flagged WHERE item_id = ? AND annotator = ?"
+_CURRENT_ANSWER = "SELECT says, label_id FROM answer WHERE item_id = ? AND annotator = ?"
 
 
 class DryRunError(Exception):
@@ -59,9 +67,10 @@ def import_labels(
         classes.add(connection, record.name, record.key, uid=record.uid)
     importer = _Importer(connection, session)
     with _large_cache(connection):
-        for label in labels:
-            importer.add(label)
-        report = importer.finish()
+        rest = iter(labels)
+        while batch := list(islice(rest, _BATCH)):
+            importer.add(batch)
+        report = importer.report()
     if is_dry_run:
         raise DryRunError(report)
     return report
@@ -111,17 +120,20 @@ def promote_synthetic(connection: Connection, chosen: Sequence[ItemId], round: i
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """What one annotator states about one image: an answer or a flag."""
 
     item_id: ItemId
     annotator: str
     is_flag: bool
 
+    @property
+    def key(self) -> tuple[ItemId, str]:
+        """Item and annotator, which the answer and the flag have in common."""
+        return self[:2]
 
-@dataclass(frozen=True, slots=True)
-class _Stated:
+
+class _Stated(NamedTuple):
     """An answer or flag, or none, as events store it."""
 
     says: str
@@ -142,31 +154,45 @@ class _Importer:
         self._now = connection.clock()
         self._label_ids: dict[Label | None, int | None] = {None: None}
         self._new: list[tuple[NewEvent, Operator]] = []
-        self._unread: set[_Place | str] = set()
-        """Places and ids of the new events, which the tables do not show yet."""
+        self._stored: set[tuple[ItemId, str] | str] = set()
+        """Keys and ids of the events in the tables that are about the labels of this batch."""
+        self._unread: set[tuple[ItemId, str] | str] = set()
+        """Keys and ids of the new events, which the tables do not show yet."""
         self._count: Counter[str] = Counter()
         self._conflicts: list[MergeConflict] = []
 
-    def add(self, label: ImportedLabel) -> None:
-        """Append the event of one label, if it needs one, and count the label."""
-        item_id = items.id_of_sample(self._connection, label.sample_id)
-        if item_id is None:
-            raise UsageError(f"this workspace has no image {label.sample_id}")
-        stated = _Stated(label.kind, self._identify(label))
-        place = _Place(item_id, label.annotator, label.kind in ("flag", "unflag"))
-        if not self._unread.isdisjoint((place, label.op_id)) or len(self._new) == _BATCH:
-            self._flush()
-        compare = self._state if label.op_id is None else self._merge
-        self._count[compare(label, stated, place)] += 1
-
-    def finish(self) -> ImportReport:
-        """Append what is left, and return the counts."""
+    def add(self, batch: Sequence[ImportedLabel]) -> None:
+        """Append the events of some labels, where they need one, and count the labels."""
+        found = items.of_samples(self._connection, {label.sample_id for label in batch})
+        self._find_stored([item.item_id for item in found.values()], batch)
+        for label in batch:
+            item = found.get(label.sample_id)
+            if item is None:
+                raise UsageError(f"this workspace has no image {label.sample_id}")
+            stated = _Stated(label.kind, self._identify(label))
+            place = _Place(item.item_id, label.annotator, label.kind in ("flag", "unflag"))
+            if not self._unread.isdisjoint((place.key, label.op_id)):
+                self._flush()
+            compare = self._state if label.op_id is None else self._merge
+            self._count[compare(label, stated, place)] += 1
         self._flush()
+
+    def report(self) -> ImportReport:
+        """Return the counts."""
         return ImportReport(**self._count, conflicts=tuple(self._conflicts))
+
+    def _find_stored(self, chosen: Sequence[ItemId], batch: Sequence[ImportedLabel]) -> None:
+        """Find the events that labels are compared with; most labels of an import need none."""
+        keys, ids = (
+            self._connection.execute(query, (json.dumps(values),))
+            for query, values in zip(_STORED, (chosen, [each.op_id for each in batch]), strict=True)
+        )
+        self._stored = {*keys, *(op_id for (op_id,) in ids)}
 
     def _flush(self) -> None:
         append_all(self._connection, self._new)
         self._new.clear()
+        self._stored |= self._unread
         self._unread.clear()
 
     def _identify(self, label: ImportedLabel) -> int | None:
@@ -190,9 +216,7 @@ class _Importer:
         """Append an answer of a copy; the newer answer, undo or redo counts. Return what it is."""
         if self._is_stored(label, stated, place):
             return "unchanged"
-        newest: tuple[int, str] | None = self._connection.execute(
-            _NEWEST_ACTION, (place.item_id, place.annotator, place.is_flag)
-        ).fetchone()
+        newest = self._newest_action(place)
         current = self._current(place)
         changed_us = _instant(label.changed_at or label.at or "")
         if newest is None or (changed_us, label.op_id) > newest:
@@ -214,7 +238,7 @@ class _Importer:
         event = _event(label, place.item_id, stated, is_counted=is_counted)
         who = Operator(annotator=label.annotator, session=self._session, now=self._now)
         self._new.append((event, who))
-        self._unread |= {place, event.op_id}
+        self._unread |= {place.key, event.op_id}
 
     def _is_stored(self, label: ImportedLabel, stated: _Stated, place: _Place) -> bool:
         """Return whether the event of an imported label is in the store already.
@@ -222,12 +246,12 @@ class _Importer:
         Raises:
             InputDataError: Another event has its id.
         """
+        if label.op_id not in self._stored:
+            return False
         stored = self._connection.execute(
             "SELECT item_id, annotator, says, label_id FROM event WHERE op_id = ?", (label.op_id,)
         ).fetchone()
-        if stored is None:
-            return False
-        is_same = stored[:2] == (place.item_id, place.annotator)
+        is_same = stored[:2] == place.key
         if (
             not is_same
             or stored[2] not in ("undo", "redo", stated.says)
@@ -243,17 +267,17 @@ class _Importer:
             )
         return True
 
+    def _newest_action(self, place: _Place) -> tuple[int, str] | None:
+        if place.key not in self._stored:
+            return None
+        row: tuple[int, str] | None = self._connection.execute(_NEWEST_ACTION, place).fetchone()
+        return row
+
     def _current(self, place: _Place) -> _Stated:
-        if place.is_flag:
-            row = self._connection.execute(
-                "SELECT 'flag', NULL FROM flagged WHERE item_id = ? AND annotator = ?",
-                (place.item_id, place.annotator),
-            ).fetchone()
-        else:
-            row = self._connection.execute(
-                "SELECT says, label_id FROM answer WHERE item_id = ? AND annotator = ?",
-                (place.item_id, place.annotator),
-            ).fetchone()
+        row = None
+        if place.key in self._stored:
+            query = _CURRENT_FLAG if place.is_flag else _CURRENT_ANSWER
+            row = self._connection.execute(query, place.key).fetchone()
         return _Stated(*row) if row else _Stated("unflag" if place.is_flag else "undo", None)
 
     def _report(
@@ -304,16 +328,15 @@ def _event(label: ImportedLabel, item_id: ItemId, stated: _Stated, *, is_counted
 
 
 def _check(label: ImportedLabel) -> None:
-    name = show(label.sample_id)
     if not label.annotator.strip():
-        raise UsageError(f"the label of {name} needs the name of its annotator")
+        raise UsageError(f"the label of {show(label.sample_id)} needs the name of its annotator")
     if (label.kind in ("label", "adjudicate", "inherit")) != (label.label is not None):
         raise UsageError(
-            f"the {label.kind} line of {name} "
+            f"the {label.kind} line of {show(label.sample_id)} "
             + ("must not have a label" if label.label else "needs a label")
         )
     if label.op_id is not None and label.at is None:
-        raise UsageError(f"the line of {name} has an op_id and needs the time at")
+        raise UsageError(f"the line of {show(label.sample_id)} has an op_id and needs the time at")
 
 
 def _instant(text: str) -> int:

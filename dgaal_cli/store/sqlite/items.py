@@ -9,7 +9,14 @@ from typing import Any, cast
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ItemId, SampleId
-from dgaal_cli.store.records import AddedItems, ItemRecord, ItemState, NewItem, NewSynthetic
+from dgaal_cli.store.records import (
+    AddedItems,
+    ItemKey,
+    ItemRecord,
+    ItemState,
+    NewItem,
+    NewSynthetic,
+)
 from dgaal_cli.store.sqlite import label_rows
 
 COLUMNS = (
@@ -82,22 +89,26 @@ def of_sample(connection: sqlite3.Connection, sample_id: SampleId) -> ItemRecord
 
 
 def of_samples(
-    connection: sqlite3.Connection, sample_ids: Sequence[SampleId]
-) -> dict[SampleId, ItemRecord]:
+    connection: sqlite3.Connection, sample_ids: Iterable[SampleId]
+) -> dict[SampleId, ItemKey]:
     """Return the items at some paths; paths without an item are left out."""
     paths: dict[bytes, SampleId] = {}
     for sample_id in sample_ids:
         with contextlib.suppress(UsageError):  # not a valid file name
             paths[encode_path(sample_id)] = sample_id
-    found: dict[SampleId, ItemRecord] = {}
+    found: dict[SampleId, ItemKey] = {}
     for start in range(0, len(paths), _MAX_PLACES):
         chosen = list(paths)[start : start + _MAX_PLACES]
         rows = connection.execute(
-            f"SELECT p.path, {COLUMNS} FROM {TABLES} JOIN path p USING(item_id) "  # noqa: S608
-            f"WHERE p.path IN ({', '.join('?' * len(chosen))})",
+            "SELECT p.path, i.item_id, i.sample, i.sha256 FROM path p JOIN item i "  # noqa: S608
+            f"USING(item_id) WHERE p.path IN ({', '.join('?' * len(chosen))})",
             chosen,
         )
-        found |= {paths[bytes(path)]: record(row) for path, *row in rows}
+        for path, item_id, first, sha256 in rows:
+            sample_id = paths[path]
+            found[sample_id] = ItemKey(
+                ItemId(item_id), sample_id if first == path else decode_path(first), sha256
+            )
     return found
 
 

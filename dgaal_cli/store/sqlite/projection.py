@@ -23,6 +23,33 @@ _COLUMNS = (
 )
 _BATCH = 1000
 _TABLES = ("answer", "flagged", "verdict")
+_ONLY_EVENTS = """SELECT item_id, event_id FROM event
+    WHERE item_id IN (SELECT value FROM json_each(?)) GROUP BY item_id HAVING count(*) = 1"""
+_NEW = "FROM event e WHERE event_id IN (SELECT value FROM json_each(?)) AND counted AND says IN"
+# What ``fold`` returns for an item with one event.
+_OF_ONLY_EVENTS = (
+    f"""INSERT INTO answer SELECT item_id, annotator, event_id, says, label_id, round
+    {_NEW} ('label','cannot_tell','skip','adjudicate','inherit')""",
+    f"INSERT INTO flagged SELECT item_id, annotator, event_id {_NEW} ('flag')",
+    f"""INSERT INTO verdict SELECT item_id, event_id, label_id
+    {_NEW} ('label','cannot_tell','adjudicate','inherit')""",
+    f"""UPDATE item SET done = iif(n.says = 'adjudicate', need, 1) FROM (SELECT item_id, says
+    {_NEW} ('label','cannot_tell','adjudicate')) n WHERE item.item_id = n.item_id""",  # noqa: S608
+)
+
+
+def extend(connection: sqlite3.Connection, chosen: Iterable[ItemId]) -> None:
+    """Update the projections of items to which events were just appended.
+
+    Items with one event, as most in an import, are written by few statements for all of them.
+    """
+    changed = set(chosen)
+    first = dict(connection.execute(_ONLY_EVENTS, (json.dumps(sorted(changed)),)).fetchall())
+    events = json.dumps(sorted(first.values()))
+    for statement in _OF_ONLY_EVENTS if first else ():
+        connection.execute(statement, (events,))
+    if changed := changed - first.keys():
+        refresh(connection, changed)
 
 
 def refresh(connection: sqlite3.Connection, chosen: Iterable[ItemId]) -> None:

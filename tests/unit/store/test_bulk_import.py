@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asked_stores import AskedStore, FakeClock, add_open_query
+from asked_stores import AskedStore, FakeClock, add_open_query, new_item
 from class_labels import as_label
 
-from dgaal_cli.ids import SampleId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.open import store_location
-from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.store.records import ImportedLabel, Query, QueryEntry
 from dgaal_cli.store.sqlite import projection
 
 TABLES = (
@@ -23,6 +23,10 @@ TABLES = (
     "SELECT item_id, done FROM item ORDER BY item_id",
 )
 
+LABELED = ("label", "adjudicate", "inherit")
+KINDS = (*LABELED, "cannot_tell", "flag", "unflag", "skip", "undo")
+IMAGES = 40
+
 
 def asked_store(path: Path) -> AskedStore:
     path.parent.mkdir()
@@ -32,24 +36,38 @@ def asked_store(path: Path) -> AskedStore:
         asked.submit("ann", "label", number % 3 + 1, (asked.cat, asked.dog)[number % 2])
     asked.submit("bob", "flag", 2)
     asked.store.undo("ann", "s")
+    asked.store.add_items(new_item(f"{number}.png") for number in range(6, IMAGES + 1))
+    asked.store.close_query(0)
+    entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in range(3, IMAGES // 2))
+    query = Query(round=1, strategy="random", model_sha=None, entries=entries)
+    asked.store.save_query(query, overlap=2)
     return asked
 
 
 def random_labels(rng: random.Random, count: int) -> list[tuple[str, dict[str, Any]]]:
-    """Return class names and fields of labels; several are about the same image and person."""
+    """Return class names and fields of labels.
+
+    Several are about the same image and person, some repeat an earlier line, and some images have
+    one line only.
+    """
     found: list[tuple[str, dict[str, Any]]] = []
     for number in range(count):
-        kind = rng.choice(("label", "label", "cannot_tell", "flag", "unflag", "skip", "undo"))
+        if found and rng.random() < 0.1:
+            found.append(rng.choice(found))
+            continue
+        kind = rng.choice(("label", *KINDS))
+        image = rng.choice((rng.randint(1, 5), rng.randint(1, IMAGES)))
         given: dict[str, Any] = {
-            "sample_id": SampleId(f"{rng.randint(1, 5)}.png"),
+            "sample_id": SampleId(f"{image}.png"),
             "annotator": rng.choice(("ann", "bob", "eve")),
             "kind": kind,
         }
         if rng.random() < 0.6:
             # 2023-11-14 is the time of the answers in the store.
             day = rng.choice(("2023-11-13", "2023-11-15", "2023-11-16"))
-            given |= {"op_id": f"copy-{number}", "at": f"{day}T00:00:00.{number:06d}Z"}
-        found.append((rng.choice(("cat", "dog")) if kind == "label" else "", given))
+            instant = rng.choice((0, number))
+            given |= {"op_id": f"copy-{number}", "at": f"{day}T00:00:00.{instant:06d}Z"}
+        found.append((rng.choice(("cat", "dog")) if kind in LABELED else "", given))
     return found
 
 
@@ -58,9 +76,9 @@ def tables_of(asked: AskedStore) -> list[Any]:
         return [connection.execute(query).fetchall() for query in TABLES]
 
 
-def differing_tables(folder: Path, seed: int) -> int:
+def differing_tables(folder: Path, seed: int, *, count: int = 60) -> int:
     """Import the same labels at once and one by one; return the number of tables that differ."""
-    given = random_labels(random.Random(seed), 60)
+    given = random_labels(random.Random(seed), count)
     found: list[Any] = []
     for name in ("at-once", "one-by-one"):
         asked = asked_store(folder / name / "labels.db")
@@ -90,11 +108,17 @@ def test_import_at_once_equals_imports_one_by_one(tmp_path: Path, seed: int | ra
         assert differing_tables(folder, number) == 0
 
 
+@pytest.mark.slow
+def test_import_of_several_batches_equals_imports_one_by_one(tmp_path: Path):
+    assert differing_tables(tmp_path, 60, count=1100) == 0
+
+
+@pytest.mark.parametrize("name", ["refresh", "extend"])
 def test_control_projection_of_the_first_item_only_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
-    refresh = projection.refresh
-    monkeypatch.setattr(projection, "refresh", lambda c, chosen: refresh(c, list(chosen)[:1]))
+    update = getattr(projection, name)
+    monkeypatch.setattr(projection, name, lambda c, chosen: update(c, list(chosen)[:1]))
     with pytest.raises(AssertionError):
         assert differing_tables(tmp_path, 1) == 0
 
