@@ -143,9 +143,9 @@ def backup(world: World) -> Command:
 
 def restore(world: World) -> Command:
     """Go back to the newest backup."""
-    newest = world.newest_backup()
 
     def outcomes(before: State, done: Ended) -> list[State]:
+        newest = world.newest_backup()  # another command may have made one since
         return newest if done.code == 0 else [before, *newest]
 
     def verify(done: Ended, found: Reading) -> str:
@@ -189,20 +189,22 @@ def _new_name(world: World) -> str:
 def train(world: World) -> Command:
     """Train the next round, resume it, or train the last one again."""
     may_resume = world.is_resumable or world.rng.random() < 0.2
+    begun = world.interrupted
     is_due = world.observe().left == 0 or world.interrupted is not None
     fresh = () if is_due and may_resume else ("--fresh",)
     return Command(
         family="train",
         argv=("train", *fresh, *QUICK, *ON_ONE),
         is_heavy=True,
-        verify=_counts_labels,
+        verify=lambda done, found: _counts_labels(done, [found.state, begun or found.state]),
     )
 
 
-def _counts_labels(done: Ended, found: Reading) -> str:
+def _counts_labels(done: Ended, states: list[State]) -> str:
+    """Check the number of labels: those of now, or of the start of a resumed training."""
     said = re.search(r"round \d+: (\d+) labels", done.out)
-    count = len(found.state.labels())
-    return "" if said and int(said[1]) == count else f"trained on {done.out!r}, {count} exist"
+    counts = [len(state.labels()) for state in states]
+    return "" if said and int(said[1]) in counts else f"trained on {done.out!r}, {counts} exist"
 
 
 def query(world: World) -> Command:
