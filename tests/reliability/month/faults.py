@@ -77,7 +77,7 @@ def second_command(month: "Month", family: str) -> bool:
     before = world.state
     job = world.job(first, Plan(action="stop", at=world.some_call(first)), slot=1)
     child = world.workers.light.start(job)
-    code = world.workers.light.wait(child)
+    code = world.workers.light.wait_for_stop(child, job)
     stopped = ended(job, code)
     world.log.append(f"{' '.join(first.argv)} {first.typed} stopped: {stopped.where}")
     month.settle(first, before, stopped, plan=Plan())

@@ -135,10 +135,21 @@ class Forks:
             _work(job)
         return child
 
-    def wait(self, child: int) -> int | None:
-        """Wait until a command ends or is stopped; return its exit code, None if it is stopped."""
-        _, status = os.waitpid(child, os.WUNTRACED)
-        return None if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
+    def wait(self, child: int) -> int:
+        """Wait until a command ends; return its exit code, negative after a signal."""
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def wait_for_stop(self, child: int, job: Job) -> int | None:
+        """Wait until a command ends or reaches the call at which its plan stops it.
+
+        Someone else may stop a process, too; that is no reason to go on without it.
+        """
+        while True:
+            _, status = os.waitpid(child, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                return os.waitstatus_to_exitcode(status)
+            if _record(job.slot).hit:
+                return None
 
     def learn(self, names: Sequence[str]) -> None:
         """Import modules, so that later forks need not."""
@@ -167,8 +178,8 @@ class FarForks:
         """Start a command; return its process id."""
         return self._ask("start", asdict(job))
 
-    def wait(self, child: int) -> int | None:
-        """Wait until a command ends or is stopped."""
+    def wait(self, child: int) -> int:
+        """Wait until a command ends."""
         return self._ask("wait", child)
 
     def learn(self, names: Sequence[str]) -> None:
