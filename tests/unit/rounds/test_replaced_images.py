@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dgaal_cli.api.label import open_session
 from dgaal_cli.cli import app
 from dgaal_cli.data.presence import PoolGoneError
+from dgaal_cli.events import Warned
 from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.files import FileChecker
@@ -74,7 +75,7 @@ def label_all(workspace):
 
 
 def gathered(workspace):
-    messages = []
+    events = []
     with open_store(workspace.store_path) as store:
         found = gather(
             workspace,
@@ -82,9 +83,9 @@ def gathered(workspace):
             store,
             number=0,
             device=torch.device("cpu"),
-            emit=lambda event: messages.append(event.message),
+            emit=events.append,
         )
-    return found, messages
+    return found, [event.message for event in events if isinstance(event, Warned)]
 
 
 def test_replaced_image_is_not_asked_until_its_bytes_are_restored(workspace):

@@ -68,6 +68,7 @@ def test_labels_are_exported_to_stdout_and_imported_again(workspace, tmp_path):
         "replaced": 0,
         "unchanged": 0,
         "older": 0,
+        "left_out": 0,
         "conflicts": [],
         "new_classes": [],
         "is_dry_run": False,
