@@ -185,7 +185,7 @@ def test_run_record_describes_machine_versions_and_steps(workspace):
 
 
 def test_time_budget_below_one_pass_is_refused(workspace):
-    with pytest.raises(UsageError, match="is too short: reading the") as refused:
+    with pytest.raises(UsageError, match=r"too short: reading|one pass of it takes") as refused:
         train(workspace, settings(workspace, "pretrain.epochs=40"), budget_s=0.01)
     assert refused.value.exit_code == 2
 
