@@ -107,7 +107,7 @@ def _indented(text: str) -> str:
         return json.dumps(json.loads(text), indent=1)
 
 
-def _to_json(value: Any) -> Any:
+def _to_json(value: object) -> Any:
     if names := _field_names(type(value)):
         # The encoder comes back for what is inside; asdict would copy it all first.
         return {name: getattr(value, name) for name in names}
