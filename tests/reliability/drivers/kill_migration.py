@@ -67,10 +67,16 @@ def state(path: Path) -> tuple[Any, ...]:
         return version, objects, *rows
 
 
+write = Database.write
+
+
 @contextlib.contextmanager
 def piecewise(self: Database) -> Generator[sqlite3.Connection]:
     """Commit after every statement."""
-    yield self.connection
+    with write(self) as connection:
+        connection.execute("COMMIT")
+        yield connection
+        connection.execute("BEGIN IMMEDIATE")  # ``write`` ends a transaction
 
 
 def upgrade(path: Path) -> float:
