@@ -21,7 +21,7 @@ from typing import Any
 
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.sqlite import schema
-from dgaal_cli.store.sqlite.connection import Database
+from dgaal_cli.store.sqlite.connection import Connection, Database
 
 PLANTED = (
     "ALTER TABLE item ADD COLUMN weight REAL NOT NULL DEFAULT 1.0",
@@ -71,7 +71,7 @@ write = Database.write
 
 
 @contextlib.contextmanager
-def piecewise(self: Database) -> Generator[sqlite3.Connection]:
+def piecewise(self: Database) -> Generator[Connection]:
     """Commit after every statement."""
     with write(self) as connection:
         connection.execute("COMMIT")
