@@ -107,7 +107,10 @@ def _claimed(root: Path) -> Generator[None]:
             try:
                 yield
             finally:
-                lock_path(root, "init").unlink(missing_ok=True)
+                with contextlib.suppress(
+                    OSError
+                ):  # the workspace is complete, or the error is known
+                    lock_path(root, "init").unlink(missing_ok=True)
     except BaseException:
         for folder in (root / ".locks", *made):
             with contextlib.suppress(OSError):  # something else is in it
