@@ -190,13 +190,13 @@ def train(world: World) -> Command:
     """Train the next round, resume it, or train the last one again."""
     may_resume = world.is_resumable or world.rng.random() < 0.2
     begun = world.interrupted
-    is_due = world.observe().left == 0 or world.interrupted is not None
+    is_due = world.observe().left == 0 or bool(world.interrupted)
     fresh = () if is_due and may_resume else ("--fresh",)
     return Command(
         family="train",
         argv=("train", *fresh, *QUICK, *ON_ONE),
         is_heavy=True,
-        verify=lambda done, found: _counts_labels(done, [found.state, begun or found.state]),
+        verify=lambda done, found: _counts_labels(done, [found.state, *begun]),
     )
 
 

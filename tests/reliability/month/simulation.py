@@ -19,6 +19,8 @@ from month.world import IMAGES, Command, Workers, World, image
 HOUR_S = 3600.0
 NAMES = ("cat", "cat", "dog", "dog")
 """Classes of the first images."""
+REFUSED = (2, 4, 6)
+"""Codes of a training that is refused before it begins."""
 EXIT_CODES = (0, 2, 3, 4, 5, 6, 7, 8)
 """Documented codes of a command that no signal ended."""
 
@@ -117,9 +119,17 @@ class Month:
         if command.family == "train" and done.code == 0:
             self.world.trained_classes = self.world.state.classes
         if command.family == "train":
-            is_fresh = "--fresh" in command.argv or self.world.interrupted is None
-            begun = before if is_fresh else self.world.interrupted
-            self.world.interrupted = None if done.code == 0 else begun
+            self.note_training(command, before, done)
+
+    def note_training(self, command: Command, before: State, done: Ended) -> None:
+        """Remember from which labels a training began that stopped midway."""
+        if done.code == 0:
+            self.world.interrupted = ()
+        elif done.code in REFUSED:
+            return
+        elif "--fresh" in command.argv or not self.world.interrupted:
+            # It may have ended before it removed the files of the one before.
+            self.world.interrupted = (*self.world.interrupted, before)
 
     def compare(self, expected: list[State], found: Reading, command: Command) -> None:
         """Adopt the stored state if it is one of the expected ones."""

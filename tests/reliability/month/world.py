@@ -66,8 +66,8 @@ class World:
     """What was done to the files from outside; empty if they are whole."""
     trained_classes: tuple[tuple[str, str], ...] = ()
     """Classes at the last complete training."""
-    interrupted: State | None = None
-    """State when the training began that was interrupted; None without one."""
+    interrupted: tuple[State, ...] = ()
+    """States when the training began that was interrupted; several if one of two may be left."""
     calls: dict[str, int] = field(default_factory=dict[str, int])
     """Number of calls on files of the last complete run of each kind of command."""
     number: int = 0
@@ -95,10 +95,11 @@ class World:
     @property
     def is_resumable(self) -> bool:
         """Whether classes and labels since the interrupted training allow to resume it."""
-        old, now = self.interrupted, self.state
-        if old is None:
-            return True
-        return old.classes == now.classes and old.events == now.events[: len(old.events)]
+        now = self.state
+        return all(
+            old.classes == now.classes and old.events == now.events[: len(old.events)]
+            for old in self.interrupted
+        )
 
     def fresh(self, suffix: str = "") -> Path:
         """Return the path of a new file in the box."""
