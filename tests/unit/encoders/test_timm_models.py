@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -83,7 +84,8 @@ def test_digest_depends_on_the_weights_and_the_size(tmp_path, monkeypatch):
 
 
 @needs_timm
-def test_weights_that_are_not_in_a_cache_are_never_fetched(tmp_path):
+def test_weights_that_are_not_in_a_cache_are_never_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts to download
     with pytest.raises(UsageError, match="not in a local cache; add --download") as found:
         load("timm:test_vit")
     assert found.value.exit_code == 2
