@@ -53,6 +53,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith((".", "__MACOSX/")) or "/." in name
 
 
+def member_name(name: str) -> str:
+    """Return a member's name without parts ``.``: ``cat/1.png`` for ``./cat/1.png``."""
+    if "./" not in name and not name.endswith("/."):
+        return name
+    return "/".join(part for part in name.split("/") if part != ".")
+
+
 def check_member(name: str, archive: str) -> None:
     """Refuse an archive with a member name that leads outside.
 

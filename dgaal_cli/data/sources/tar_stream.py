@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from dgaal_cli.data.regular_files import MAX_FILE_BYTES
-from dgaal_cli.data.sources.naming import refused
+from dgaal_cli.data.sources.naming import member_name, refused
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 
@@ -28,6 +28,7 @@ class Member:
     """One regular file of a tar archive."""
 
     name: str
+    """As in ``naming.member_name``."""
     size: int
     offset: int
     """Position of its first byte in the uncompressed archive."""
@@ -67,7 +68,7 @@ class TarStream:
                         raise self._refused(f"a member is over {MAX_FILE_BYTES // 2**20} MiB")
                     found = name if name is not None else _name(header)
                     if not found.endswith("/"):
-                        yield Member(name=found, size=length, offset=start)
+                        yield Member(name=member_name(found), size=length, offset=start)
                 elif kind != _FOLDER:
                     raise self._refused("it contains a link, a device or a sparse file")
                 name = size = None

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from dgaal_cli.data.regular_files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.base import ContainerSource, Entry, gone
-from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, may_be_image, refused
+from dgaal_cli.data.sources.naming import (
+    Names,
+    is_hidden,
+    label_and_split,
+    may_be_image,
+    member_name,
+    refused,
+)
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
@@ -42,22 +49,23 @@ class ZipSource(ContainerSource):
             ) from None
         infos = [info for info in self._archive.infolist() if not info.is_dir()]
         names = Names(self.spec)
+        named = {member_name(info.filename): info for info in infos}
         for info in infos:
-            names.add(info.filename)
+            names.add(member_name(info.filename))
             _check_info(info, self.spec)
         _check_layout(infos, self._archive.start_dir, self.spec)
         self._top = names.top
         self._infos = {
-            info.filename: info
-            for info in sorted(infos, key=lambda info: info.filename)
-            if not is_hidden(info.filename) and may_be_image(info.filename)
+            name: info
+            for name, info in sorted(named.items())
+            if not is_hidden(name) and may_be_image(name)
         }
         if not self._infos:
             raise InputDataError(f"the archive {self.spec} contains no images")
 
     def entries(self) -> Iterator[Entry]:
         """Stream members, sorted by name."""
-        return map(self._entry, self._infos.values())
+        return map(self._entry, self._infos)
 
     def count(self) -> int | None:
         return len(self._infos)
@@ -65,16 +73,16 @@ class ZipSource(ContainerSource):
     def get(self, sample_id: SampleId) -> Entry:
         if sample_id not in self._infos:
             raise gone(sample_id, self.spec)
-        return self._entry(self._infos[sample_id])
+        return self._entry(sample_id)
 
-    def _entry(self, info: zipfile.ZipInfo) -> Entry:
-        label, split = label_and_split(info.filename, top=self._top)
+    def _entry(self, name: str) -> Entry:
+        label, split = label_and_split(name, top=self._top)
         return Entry(
-            id=SampleId(info.filename),
+            id=SampleId(name),
             label=label,
             split=split,
-            path=f"{self.spec}!{info.filename}",
-            read=partial(self._read, info),
+            path=f"{self.spec}!{name}",
+            read=partial(self._read, self._infos[name]),
         )
 
     def _read(self, info: zipfile.ZipInfo) -> bytes:

@@ -75,6 +75,28 @@ def test_entries_have_names_labels_and_splits_of_members(make: Callable[[Members
     ]
 
 
+def test_names_that_start_with_a_dot_and_a_slash_are_not_hidden(
+    make: Callable[[Members], Path],
+) -> None:
+    path = make(
+        {
+            "./cat/1.png": png(1),
+            "./dog/./2.png": png(2),
+            "./.hidden.png": png(3),
+            "./cat/.thumbnails/1.png": png(4),
+        }
+    )
+    assert listed_entries(path) == [("cat/1.png", "cat", ""), ("dog/2.png", "dog", "")]
+    entry = open_source(path.name, base=path.parent).get(SampleId("dog/2.png"))
+    assert entry.read() == png(2)
+
+
+@pytest.mark.parametrize("name", ["./../evil.png", ".//evil.png", "a/./../../evil.png"])
+def test_dots_hide_no_name_that_leads_outside(make: Callable[[Members], Path], name: str) -> None:
+    with pytest.raises(InputDataError, match="leads outside"):
+        listed_entries(make({name: png(1)}))
+
+
 def test_common_top_folder_is_not_a_class(make: Callable[[Members], Path]) -> None:
     path = make({"pool/cat/1.png": png(1), "pool/test/dog/2.png": png(2)})
     assert listed_entries(path) == [
