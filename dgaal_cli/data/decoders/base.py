@@ -63,6 +63,10 @@ class DecodedImage(NamedTuple):
     """Significant bits per sample."""
     value_range: tuple[float, float] = (0, 255)
     """Min. and max. value of a sample: black and full brightness."""
+    is_inverted: bool = False
+    """Whether the min. value is full brightness and the max. value black (WhiteIsZero)."""
+    hidden: "npt.NDArray[Any] | None" = None
+    """Pixels without data or fully transparent, which are black: bool, shape (H, W)."""
 
     @property
     def channels(self) -> int:

@@ -3,7 +3,7 @@
 The first bytes of a file determine its format, never its name: see ``registry``.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from dgaal_cli.data.decoders.base import TILES, DecodedImage, Framing, Target, check_size
 from dgaal_cli.data.decoders.registry import find_format, load_decoder, not_an_image
@@ -12,7 +12,6 @@ from dgaal_cli.data.unreadable import UnreadableImageError, describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
     from PIL import Image
 
 RESIZE_RULE = "stretch-bilinear"
@@ -146,12 +145,11 @@ def _to_image(decoded: DecodedImage) -> "Image.Image":
         return cast("Image.Image", pixels)
     from PIL import Image
 
-    from dgaal_cli.data.decoders.levels import to_uint8
+    from dgaal_cli.data.decoders.levels import brightness
 
     if decoded.channels not in _MODES:
         raise UnreadableImageError(f"{decoded.channels} channels; dgaal reads 1 or 3")
-    samples = cast("npt.NDArray[Any]", pixels)
-    levels = to_uint8(samples, depth=decoded.depth, value_range=decoded.value_range)
+    levels = brightness(decoded)
     return Image.fromarray(levels[:, :, 0] if levels.shape[2:] == (1,) else levels)
 
 

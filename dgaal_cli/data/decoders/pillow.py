@@ -1,17 +1,20 @@
 """Formats that Pillow reads: JPEG, PNG, WEBP, BMP, TIFF, GIF.
 
-Transparent pixels are composited on black. 16-bit gray samples keep their depth, 32-bit integers
-are read as 16-bit, floating-point samples as 0..1. Only the first frame of an animation is read.
+Transparent pixels are composited on black. 16-bit samples keep their depth, 32-bit integers are
+read as 16-bit, floating-point samples as 0..1. Only the first frame of an animation is read.
 """
 
 import io
 from typing import TYPE_CHECKING
 
 from dgaal_cli.data.decoders.base import TOO_LARGE, DecodedImage, Target, check_size
+from dgaal_cli.data.decoders.deep_samples import read_header, read_samples, turn
 from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL import Image
 
 REDUCING_GAP = 3
@@ -33,39 +36,32 @@ def decode(data: bytes, kind: str, target: Target) -> DecodedImage:
 
     try:
         with Image.open(io.BytesIO(data), formats=(kind,)) as image:
-            return _decode(image, target)
+            return _decode(image, target, lambda: Image.open(io.BytesIO(data), formats=(kind,)))
     except UnidentifiedImageError:
         raise not_an_image() from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImageError(TOO_LARGE) from None
 
 
-def _decode(image: "Image.Image", target: Target) -> DecodedImage:
+def _decode(
+    image: "Image.Image", target: Target, reopen: "Callable[[], Image.Image]"
+) -> DecodedImage:
     width, height = image.size
     check_size(width, height)
     if target.reduces and target.side is not None:
         image.draft(None, (target.side * REDUCING_GAP, target.side * REDUCING_GAP))
     elif target.max_pixels is not None:
         _draft(image, target.max_pixels)
+    header = read_header(image)
     image.load()
     orientation = _orientation(image)
+    if header is not None:
+        return turn(read_samples(image, header, reopen), orientation)
     if image.format == "TIFF" and image.size == (height, width):
         width, height = image.size  # Pillow rotated it while loading
     if orientation >= 5:
         width, height = height, width
-    upright = _rotate(plain(image), orientation)
-    if upright.mode in ("L", "RGB"):
-        return DecodedImage(upright, width, height)
-    import numpy as np  # for rare files; would double a decoder's start-up time
-
-    is_float = upright.mode == "F"
-    return DecodedImage(
-        np.asarray(upright),
-        width,
-        height,
-        depth=32 if is_float else 16,
-        value_range=(0, 1) if is_float else (0, 65535),
-    )
+    return DecodedImage(_rotate(plain(image), orientation), width, height)
 
 
 def _draft(image: "Image.Image", max_pixels: int) -> None:
@@ -76,18 +72,17 @@ def _draft(image: "Image.Image", max_pixels: int) -> None:
 
 
 def plain(image: "Image.Image") -> "Image.Image":
-    """Convert to mode L or RGB, on black, unless the samples have more than 8 bits."""
+    """Convert samples of at most 8 bits to mode L or RGB, on black."""
     from PIL import Image
 
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.has_transparency_data:
-        is_gray = image.mode in ("1", "L", "LA", "La", "I;16")
-        colored = image.convert("RGBA")
+        is_gray = image.mode in ("1", "L", "LA", "La")
+        straight = image.convert("LA") if image.mode == "La" else image  # not directly to RGBA
+        colored = straight.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, colored).convert("L" if is_gray else "RGB")
-    if image.mode.startswith(("I", "F")):
-        return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
