@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from dgaal_cli.workspace import Workspace, find_workspace, keep_private
 if TYPE_CHECKING:
     from dgaal_cli.config.schema import Config
     from dgaal_cli.events import Emit
+
+_ARRAY_PART = 1000
+"""Items of an array that are printed at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,14 @@ class Context:
             print(_indented(json.dumps(document, default=_to_json)))
         return self.json
 
+    def printed_json_array(self, items: Iterator[object]) -> bool:
+        """Print an array as ``printed_json`` does, in parts, so that a long one needs no memory."""
+        if self.json:
+            for part in _array_parts(items):
+                print(part, end="")
+            print()
+        return self.json
+
     def listener(self) -> "Emit":
         """Return an event listener that shows progress on stderr; silent with ``-q``."""
         if self.quiet:
@@ -105,6 +117,15 @@ def _indented(text: str) -> str:
         return msgspec.json.format(text, indent=1)
     except msgspec.DecodeError:  # a number that is not finite
         return json.dumps(json.loads(text), indent=1)
+
+
+def _array_parts(items: Iterator[object]) -> Iterator[str]:
+    before = "["
+    while page := list(islice(items, _ARRAY_PART)):
+        text = _indented(json.dumps(page, default=_to_json))
+        yield before + text.removeprefix("[").removesuffix("\n]")
+        before = ","
+    yield "[]" if before == "[" else "\n]"
 
 
 def _to_json(value: object) -> Any:

@@ -15,6 +15,7 @@ from dgaal_cli.ids import SampleId
 
 if TYPE_CHECKING:
     from dgaal_cli.api.labels import LoggedEvent
+    from dgaal_cli.labeling.disputes import Dispute
 
 app = typer.Typer(
     name="labels",
@@ -225,18 +226,20 @@ def classes_command(
 @app.command("disputes")
 def disputes_command(ctx: typer.Context) -> None:
     """List images with different answers: each annotator's answer and the current label."""
-    from dgaal_cli.labeling.disputes import disputes
+    from dgaal_cli.labeling.disputes import iter_disputes
 
     context: Context = ctx.obj
-    found = disputes(context.checked_workspace())
-    if context.printed_json([replace(d, sample_id=SampleId(spell(d.sample_id))) for d in found]):
+    found = iter_disputes(context.checked_workspace())
+    if context.printed_json_array(map(_dispute, found)):
         return
+    count = 0
     for dispute in found:
+        count += 1
         answers = "; ".join(f"{show(who)}: {_class(name)}" for who, name in dispute.answers)
         print(f"{spell(dispute.sample_id)}  {answers}  (counts: {_class(dispute.stands)})")
     context.note(
-        f"{len(found):,} disputed"
-        + (f"; decide one with {context.dgaal} labels adjudicate IMAGE CLASS" if found else "")
+        f"{count:,} disputed"
+        + (f"; decide one with {context.dgaal} labels adjudicate IMAGE CLASS" if count else "")
     )
 
 
@@ -335,6 +338,15 @@ def restore_command(
 
 def _moment(at: str) -> str:
     return at[:19].replace("T", " ")
+
+
+def _dispute(found: "Dispute") -> dict[str, Any]:
+    return {
+        "item_id": found.item_id,
+        "sample_id": spell(found.sample_id),
+        "answers": found.answers,
+        "stands": found.stands,
+    }
 
 
 def _class(name: str | None) -> str:

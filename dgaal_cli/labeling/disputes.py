@@ -1,5 +1,6 @@
 """Images with different answers, and the final decision."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -41,23 +42,26 @@ class Adjudicated:
 
 def disputes(workspace: Workspace) -> list[Dispute]:
     """Return the images with different answers and no decision, ordered by item id."""
+    return list(iter_disputes(workspace))
+
+
+def iter_disputes(workspace: Workspace) -> Iterator[Dispute]:
+    """Yield ``disputes`` in short reads of the store, which do not block writers."""
     text = workspace_task(workspace).text
     with open_store(workspace, read_only=True) as store:
-        found, names = store.disputed(), store.class_names()
+        names = store.class_names()
 
-    @cache
-    def name(label: Label | None) -> str | None:
-        return None if label is None else text.to_text(label, names)
+        @cache
+        def name(label: Label | None) -> str | None:
+            return None if label is None else text.to_text(label, names)
 
-    return [
-        Dispute(
-            item_id=item.item_id,
-            sample_id=item.sample_id,
-            answers=tuple((annotator, name(label)) for annotator, label in item.answers),
-            stands=name(item.current),
-        )
-        for item in found
-    ]
+        for item in store.disputed():
+            yield Dispute(
+                item_id=item.item_id,
+                sample_id=item.sample_id,
+                answers=tuple([(annotator, name(label)) for annotator, label in item.answers]),
+                stands=name(item.current),
+            )
 
 
 def adjudicate(

@@ -262,8 +262,8 @@ class LabelReader(Protocol):
         """Count the current answers by annotator, provenance and agreement."""
         ...
 
-    def disputed(self) -> list[DisputedItem]:
-        """Return the images with different answers and no decision, by number."""
+    def disputed(self) -> Iterator[DisputedItem]:
+        """Yield the images with different answers and no decision, by number, in short reads."""
         ...
 
     def disputed_ids(self) -> set[ItemId]:

@@ -47,6 +47,9 @@ class Label:
     classes: tuple[ClassUid, ...]
     """Classes that the payload names, sorted, each once."""
 
+    def __hash__(self) -> int:
+        return hash(self.payload)  # Python stores the hash of bytes, but not that of a tuple
+
     def __post_init__(self) -> None:
         if list(self.classes) != sorted(set(self.classes)):
             raise ValueError("the classes of a label must be sorted and distinct")
@@ -392,9 +395,8 @@ class AnswerTally:
     """Median time of the timed answers in milliseconds; None without a timed answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisputedItem:
-    """One image with different answers and no decision."""
+class DisputedItem(NamedTuple):
+    """One image with different answers and no decision; a tuple, since there may be many."""
 
     item_id: ItemId
     sample_id: SampleId

@@ -19,6 +19,7 @@ from dgaal_cli.store.protocol import Rescue
 from dgaal_cli.store.records import (
     AnswerRecord,
     ClassRecord,
+    DisputedItem,
     EventRecord,
     ImportedLabel,
     ImportReport,
@@ -150,7 +151,6 @@ class SqliteStore:
     verdicts = _reads(history.verdicts)
     cannot_tell = _reads(history.cannot_tell)
     tally = _reads(tallies.tally)
-    disputed = _reads(tallies.disputed)
     disputed_ids = _reads(tallies.disputed_ids)
     flagged = _reads(item_rows.flagged)
     watermark = _reads(history.watermark)
@@ -166,6 +166,7 @@ class SqliteStore:
     promote_synthetic = _appends(imports.promote_synthetic)
     withdrawn = _reads(history.withdrawn)
     _page = _reads(history.page)
+    _disputed = _reads(tallies.disputed)
     _current_events = _reads(history.current_events)
     _effective_events = _reads(history.effective_events)
     _answers = _reads(history.answers)
@@ -203,6 +204,12 @@ class SqliteStore:
         while page := self._distinct_labels(after, _PAGE, include_synthetic=include_synthetic):
             yield from ((label, sample_id) for _, label, sample_id in page)
             after = page[-1][0]
+
+    def disputed(self) -> Iterator[DisputedItem]:
+        after = 0
+        while page := self._disputed(after, _PAGE):
+            yield from page
+            after = page[-1].item_id
 
     def answers(self) -> list[AnswerRecord]:
         return list(self.iter_answers())

@@ -1,8 +1,9 @@
 """Counts of answers, and items with different answers, computed by SQL aggregates."""
 
 import sqlite3
-from itertools import groupby
-from operator import itemgetter
+from typing import Any
+
+import msgspec
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.records import AnswerTally, DisputedItem
@@ -11,9 +12,16 @@ from dgaal_cli.store.sqlite.items import decode_path
 
 _GIVEN = "says IN ('label','cannot_tell','adjudicate')"
 # Equal labels have equal ids.
-_DISPUTED = f"""SELECT item_id FROM answer WHERE {_GIVEN} GROUP BY item_id
-    HAVING min(ifnull(label_id, 0)) <> max(ifnull(label_id, 0))
-    AND NOT max(says = 'adjudicate')"""  # noqa: S608
+_DIFFER = """GROUP BY item_id HAVING min(ifnull(label_id, 0)) <> max(ifnull(label_id, 0))
+    AND NOT max(says = 'adjudicate')"""
+_DISPUTED = f"SELECT item_id FROM answer WHERE {_GIVEN} {_DIFFER}"  # noqa: S608
+# An array for each item takes a third of the time of a row for each answer.
+_DISPUTED_ANSWERS = f"""SELECT d.item_id, i.sample, v.label_id, d.given FROM (
+    SELECT item_id, json_group_array(json_array(event_id, annotator, label_id)) AS given
+    FROM answer WHERE {_GIVEN} AND item_id > ? {_DIFFER} ORDER BY item_id LIMIT ?) d
+    JOIN item i USING(item_id) JOIN verdict v USING(item_id) ORDER BY d.item_id"""  # noqa: S608
+_GIVEN_ANSWERS = msgspec.json.Decoder(list[tuple[int, str, int | None]])
+"""Decodes event, annotator and label of the answers to one item."""
 _BY_ANNOTATOR = """SELECT annotator, count(*) AS n FROM answer WHERE says NOT IN ('skip','inherit')
     GROUP BY annotator ORDER BY n DESC, min(event_id)"""
 _BY_PROVENANCE = """SELECT e.provenance, count(*) AS n FROM verdict v JOIN event e USING(event_id)
@@ -25,22 +33,28 @@ _MEDIAN_MS = """WITH timed AS (SELECT e.elapsed_ms AS ms, count(*) OVER () AS n,
     SELECT CAST(avg(ms) AS INTEGER) FROM timed WHERE place IN ((n + 1) / 2, n / 2 + 1)"""
 
 
-def disputed(connection: sqlite3.Connection) -> list[DisputedItem]:
-    """Return the items with different answers and no decision, by number."""
-    rows = connection.execute(
-        "SELECT a.item_id, i.sample, v.label_id, a.annotator, a.label_id "  # noqa: S608
-        "FROM answer a JOIN item i USING(item_id) JOIN verdict v USING(item_id) "
-        f"WHERE a.{_GIVEN} AND a.item_id IN ({_DISPUTED}) ORDER BY a.item_id, a.event_id"
-    ).fetchall()
-    labels = label_rows.by_id(connection, {row[4] for row in rows} - {None})
+def disputed(connection: sqlite3.Connection, after: int, count: int) -> list[DisputedItem]:
+    """Return up to ``count`` items with different answers and no decision, by number.
+
+    Args:
+        connection: Connection to the store.
+        after: Number of the item after which they begin.
+        count: Maximum number.
+    """
+    rows: list[tuple[Any, ...]] = [
+        (*row, sorted(_GIVEN_ANSWERS.decode(given)))
+        for *row, given in connection.execute(_DISPUTED_ANSWERS, (after, count))
+    ]
+    ids = {label_id for *_, given in rows for _, _, label_id in given}
+    labels = label_rows.by_id(connection, ids - {None})
     return [
         DisputedItem(
-            item_id=ItemId(number),
-            sample_id=decode_path(sample),
-            answers=tuple((row[3], labels.get(row[4])) for row in given),
-            current=labels.get(current),
+            ItemId(number),
+            decode_path(sample),
+            tuple([(annotator, labels.get(label_id)) for _, annotator, label_id in given]),
+            labels.get(current),
         )
-        for (number, sample, current), given in groupby(rows, key=itemgetter(0, 1, 2))
+        for number, sample, current, given in rows
     ]
 
 

@@ -16,6 +16,7 @@ from dgaal_cli.api.labels import check, export_labels
 from dgaal_cli.config.load import load_config
 from dgaal_cli.config.schema import Config, PoolConfig
 from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.labeling.disputes import iter_disputes
 from dgaal_cli.labeling.round_stats import RoundStats
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import Press
@@ -183,12 +184,27 @@ def test_doctor_and_check_find_old_current_state_that_differs(many):
     assert check(workspace, repairs=True).mended == 1
 
 
+def test_disputes_of_several_pages_are_read_while_others_label(tmp_path):
+    make_store(tmp_path / "labels.db", items=MANY, people=3)
+    (tmp_path / "dgaal.toml").write_text('name = "many"\n[pool]\nsource = "pool"\n')
+    with open_store(tmp_path / "labels.db") as store:
+        expected = store.disputed_ids()
+        found = iter_disputes(Workspace(tmp_path))
+        read = [next(found).item_id]
+        label = class_label(store.classes()[0].uid)
+        decision = Answer(op_id="c" * 32, kind="adjudicate", item_id=read[0], label=label)
+        store.submit(decision, annotator="sam", session="s", take_next=False)
+        read += [each.item_id for each in found]
+    assert read == sorted(expected)
+    assert len(read) > 1000
+
+
 def test_tally_and_disputes_equal_a_count_of_the_answers(many):
     with open_store(many) as store:
         flag = Answer(op_id="a" * 32, kind="flag", item_id=1)
         store.submit(flag, annotator="sam", session="s", take_next=False)
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
-        tally, disputed, labels = store.tally(), store.disputed(), store.labels()
+        tally, disputed, labels = store.tally(), list(store.disputed()), store.labels()
         disputed_ids = store.disputed_ids()
     by_item = {}
     for answer in answers:
