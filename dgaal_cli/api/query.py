@@ -10,9 +10,10 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.escaping import cell
 from dgaal_cli.events import Emit, QueryChosen, Warned
-from dgaal_cli.methods.registry import load_id_scores
+from dgaal_cli.methods.registry import FIRST_METHOD, load_feature_rule, load_id_scores
+from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.id_query import choose_by_ids
-from dgaal_cli.rounds.state import round_state
+from dgaal_cli.rounds.state import RoundState, round_state
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, Query, QueryEntry
@@ -45,7 +46,9 @@ def query(
     synthetic: int = 0,
     emit: Emit = events.ignore,
 ) -> QueryResult:
-    """Choose images with the networks of the last trained round, or by ids alone (``random``).
+    """Choose images with the networks of the last trained round, by features, or at random.
+
+    Without a trained round that can choose, images are chosen by ``registry.FIRST_METHOD``.
 
     Args:
         workspace: Workspace to query.
@@ -55,8 +58,8 @@ def query(
         emit: Listener for progress.
 
     Raises:
-        UsageError: A query is open, nothing is trained, more images are requested than exist, or
-            synthetic images are requested though most of the last ones were unlabelable.
+        UsageError: A query is open, more images are requested than exist, or synthetic images are
+            requested though nothing is trained or most of the last ones were unlabelable.
         BusyError: Another process trains in this workspace.
     """
     with (
@@ -64,16 +67,7 @@ def query(
         interruption.listening(),
         open_store(workspace) as store,
     ):
-        _check_turn(workspace, store)
-        id_scores = None if synthetic else load_id_scores(config.method)
-        if id_scores is None:
-            from dgaal_cli.rounds.network_query import choose_by_networks
-
-            chosen = choose_by_networks(
-                workspace, config, store, count=count, synthetic=synthetic, emit=emit
-            )
-        else:
-            chosen = choose_by_ids(workspace, config, store, id_scores, count=count, emit=emit)
+        chosen = _choose(workspace, config, store, count=count, synthetic=synthetic, emit=emit)
         stored = chosen.query
         before = store.open_query()
         # A training that was killed after its last step has left the previous query open.
@@ -81,6 +75,7 @@ def query(
             store.close_query(before.round)
         store.save_query(stored, overlap=config.query.overlap)
         items = tuple(store.item(entry.item_id) for entry in stored.entries)
+        workspace.round_path(stored.round).mkdir(parents=True, exist_ok=True)
         _write_csv(workspace, store, stored, items)
     if chosen.promoted:
         joined = f"{chosen.promoted} synthesized images joined the labels as their parents"
@@ -103,8 +98,64 @@ def query(
     )
 
 
-def _check_turn(workspace: Workspace, store: Store) -> None:
+def _choose(
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    *,
+    count: int | None,
+    synthetic: int,
+    emit: Emit,
+) -> ChosenEntries:
     state = round_state(workspace, store)
+    _check_turn(state)
+    lack = _lack_of_training(state)
+    if lack and synthetic:
+        raise UsageError(f"{lack}; run 'dgaal train' first")
+    id_scores = None if synthetic else load_id_scores(config.method)
+    if id_scores is not None:
+        return choose_by_ids(
+            workspace, config, store, id_scores, number=state.number, count=count, emit=emit
+        )
+    rule, strategy = load_feature_rule(config.method), config.method
+    if synthetic or (rule is None and not lack):
+        from dgaal_cli.rounds.network_query import choose_by_networks
+
+        return choose_by_networks(
+            workspace, config, store, count=count, synthetic=synthetic, emit=emit
+        )
+    from dgaal_cli.rounds.feature_query import choose_by_features
+
+    if state.is_midway:
+        later = "the next training starts anew, with the labels of this query"
+        emit(Warned(message=f"the training of round {state.number} was interrupted; {later}"))
+    if rule is None:
+        strategy = FIRST_METHOD
+        rule = load_feature_rule(strategy)
+        emit(Warned(message=f"{lack}: images are chosen by '{strategy}', not by '{config.method}'"))
+    assert rule is not None
+    return choose_by_features(
+        workspace,
+        config,
+        store,
+        rule,
+        number=state.number,
+        strategy=strategy,
+        count=count,
+        emit=emit,
+    )
+
+
+def _lack_of_training(state: RoundState) -> str:
+    """Say why no trained round can choose; empty if one can."""
+    if state.step != "train":
+        return ""
+    if state.trained is None:
+        return "nothing is trained yet"
+    return f"round {state.trained} has asked its query already"
+
+
+def _check_turn(state: RoundState) -> None:
     if state.step == "label" and state.open_query is not None:
         raise UsageError(
             f"round {state.number} still asks {state.open_query.left} of "
@@ -115,12 +166,6 @@ def _check_turn(workspace: Workspace, store: Store) -> None:
         raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', which changes no label")
     if state.step == "train" and state.damage:
         raise UsageError(f"{state.damage}; run 'dgaal train' first")
-    if state.step == "train":
-        raise UsageError(
-            "nothing is trained yet; run 'dgaal train' first"
-            if state.trained is None
-            else f"round {state.trained} has asked its query already; run 'dgaal train' first"
-        )
 
 
 def _write_csv(

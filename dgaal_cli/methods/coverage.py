@@ -62,7 +62,7 @@ class CoverageMethod(TaskModelOnly):
     def learn(self, data: RoundData) -> list[Phase]:
         """The encoder's image game before round 0, then T on the current labels."""
         phases = super().learn(data)
-        if data.number == 0:  # without labels there is no game over features
+        if data.is_first:  # without labels there is no game over features
             pool, config = data.without_labels(), self.config
             phases.insert(0, self.games.phase(config.pretrain, config.generation, pool))
         return phases

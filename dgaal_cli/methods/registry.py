@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from dgaal_cli.config.schema import Config
     from dgaal_cli.ids import ItemId
     from dgaal_cli.methods.base import Method, TaskShape
+    from dgaal_cli.methods.feature_rules import FeatureRule
 
     IdScores = Callable[[Sequence[ItemId], int], np.ndarray]
 
 REFERENCE = "random"
 """The method that every other one is compared with."""
+FIRST_METHOD = "maxherding"
+"""The method that chooses images while no trained round can choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,9 @@ class MethodInfo:
     id_scores: str = ""
     """``package.module:function`` below ``dgaal_cli.methods``, without torch, that scores unlabeled
     images by their ids alone: a query then needs no pixels and no networks; "" if it has none."""
+    feature_rule: str = ""
+    """``package.module:RULE`` below ``dgaal_cli.methods``, without torch, that chooses images by
+    rows of features: a query then needs no training; "" if it has none."""
     needs_labels: bool = True
     """It ranks at random or by typical images until two classes have labels."""
     min_confidence: float = 0.5
@@ -96,8 +102,14 @@ METHODS = {
     "gaal": _synthesis_info(factory="gaal.synthesis:Gaal"),
     "gaal-deep": _synthesis_info(factory="gaal.synthesis:GaalDeep"),
     "gaal-mixed": _synthesis_info(factory="gaal.synthesis:GaalMixed"),
+    "kernel-critic": _coverage_info(
+        factory="herding:KernelCritic", feature_rule="feature_rules:KERNEL_CRITIC"
+    ),
     "least-confidence": MethodInfo(factory="uncertainty:LeastConfidence", is_classic=True),
     "margin": MethodInfo(factory="uncertainty:Margin", is_classic=True),
+    "maxherding": _coverage_info(
+        factory="herding:MaxHerding", feature_rule="feature_rules:MAX_HERDING"
+    ),
     "probcover": _coverage_info(factory="coverage:ProbCover"),
     "random": MethodInfo(
         factory="random_sampling:RandomSampling",
@@ -191,6 +203,12 @@ def load_id_scores(name: str) -> "IdScores | None":
     """
     function = METHODS[name].id_scores
     return _load(function) if function else None
+
+
+def load_feature_rule(name: str) -> "FeatureRule | None":
+    """Return the rule by which a method chooses from features; None if the method has none."""
+    rule = METHODS[name].feature_rule
+    return cast("FeatureRule", _load(rule)) if rule else None
 
 
 def _load(place: str) -> "Callable[..., Any]":

@@ -46,6 +46,8 @@ class EarlierRound:
     has_same_classes: bool
     tensors: Callable[[], Mapping[str, Tensor]]
     """Read its weights."""
+    is_newest: bool = True
+    """Whether no later round before the next one has a damaged checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +189,10 @@ def start_method(bench: Workbench, emit: Emit) -> Method:
     origins = origins_of(method, config)
     if number and set(origins.values()) != {"scratch"}:
         earlier = bench.earlier_round()
-        if earlier is None or earlier.number != number - 1:
+        if not (dataset.data.is_first if earlier is None else earlier.is_newest):
             instead = "from scratch" if earlier is None else f"from round {earlier.number}"
             start = f"the networks of round {number} start {instead}"
-            emit(Warned(message=f"round {number - 1} has no sound checkpoint; {start}"))
+            emit(Warned(message=f"the checkpoint of a round before it is damaged; {start}"))
         if earlier is not None:
             origins = _origins_after(earlier, method, config, emit)
             set_start_weights(method, earlier.tensors(), origins)

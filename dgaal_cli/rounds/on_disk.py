@@ -17,7 +17,14 @@ from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
 from dgaal_cli.rounds.pool_pixels import sound_pixels
-from dgaal_cli.rounds.state import CHECKPOINT_NAME, RUN_NAME, had_labels, last_trained, read_record
+from dgaal_cli.rounds.state import (
+    CHECKPOINT_NAME,
+    RUN_NAME,
+    had_labels,
+    last_trained,
+    read_record,
+    trained_rounds,
+)
 from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.protocol import Store
@@ -66,8 +73,10 @@ class OnDisk:
             return None
         folder = self.workspace.round_path(newest)
         run = read_record(folder / RUN_NAME)
+        later = [n for n in trained_rounds(self.workspace) if newest < n < self.data.number]
         return EarlierRound(
             number=newest,
+            is_newest=not later,
             method=str(run["method"]),
             has_same_classes=run["class_uids"] == [r.uid for r in self.classes],
             tensors=lambda: checkpoint.load(folder / CHECKPOINT_NAME)[0],
@@ -183,6 +192,7 @@ def gather(
         synthetic=read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark),
         first_labels=sum(r.round is None and r.item_id in row_of for r in labels),
         had_labels=had_labels(workspace, number),
+        has_no_earlier=all(other >= number for other in trained_rounds(workspace)),
         has_test=test_targets is not None,
         test_pixels=test_pixels,
         test_targets=test_targets,

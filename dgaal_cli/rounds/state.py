@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import QueryProgress
+from dgaal_cli.store.records import Query, QueryProgress
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, candidates, is_sound, read_state
 from dgaal_cli.workspace import Workspace
 
@@ -59,12 +59,10 @@ def round_state(workspace: Workspace, store: Store) -> RoundState:
         progress = None
     if progress is not None and query is not None:
         number, step = query.round, "label"
-    elif trained is None:
-        number, step = max(trained_rounds(workspace), default=0), "train"
-    elif query is not None and query.round >= trained:
-        number, step = trained + 1, "train"
-    else:
+    elif trained is not None and (query is None or query.round < trained):
         number, step = trained, "query"
+    else:
+        number, step = _next_training(workspace, trained, query), "train"
     return RoundState(
         number=number,
         step=step,
@@ -73,6 +71,14 @@ def round_state(workspace: Workspace, store: Store) -> RoundState:
         damage=damage_report(workspace, newest=trained),
         is_midway=step == "train" and is_unfinished(workspace.round_path(number)),
     )
+
+
+def _next_training(workspace: Workspace, trained: int | None, query: Query | None) -> int:
+    """Return the round to train: after that of the last query, which may have had no training."""
+    newest = max(trained_rounds(workspace), default=None)
+    if newest is not None and newest != trained:  # its checkpoint is damaged
+        return newest if trained is None else trained + 1
+    return 0 if query is None else query.round + 1
 
 
 def last_trained(workspace: Workspace, *, before: int | None = None) -> int | None:

@@ -39,6 +39,8 @@ class PoolData:
 
     number: int
     """Round number."""
+    has_no_earlier: bool = False
+    """No round before this one was trained, although some may have asked images."""
     item_ids: list[ItemId]
     pixels: np.ndarray
     """uint8 ``(N, S, S, C)``, possibly memory-mapped."""
@@ -72,6 +74,11 @@ class RoundData(PoolData):
     """Number format of convolutions and matrix products; losses and optimizers stay float32."""
     _pool: Tensor | None = field(default=None, repr=False)
     _fits: bool | None = field(default=None, repr=False)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first round that is trained."""
+        return self.number == 0 or self.has_no_earlier
 
     @property
     def labeled_rows(self) -> np.ndarray:

@@ -181,6 +181,8 @@ USES_TASK_MODEL = {
 IGNORES_TASK_MODEL = {
     "dgaal",
     "dgaal-paper",
+    "kernel-critic",
+    "maxherding",
     "probcover",
     "random",
     "self-taught",

@@ -102,7 +102,7 @@ class Dgaal(Method):
         there is no game over features without them.
         """
         phases: list[Phase] = []
-        if data.number == 0 or data.is_first_labeled:
+        if data.is_first or data.is_first_labeled:
             phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
         if not data.can_learn:
             return phases

@@ -70,7 +70,7 @@ class SynthesisMethod(TaskModelOnly):
         """The DCGAN before round 0, then T on the current labels."""
         first = (
             [dcgan_phase(self.generator, self.discriminator, self.config.gaal, data)]
-            if data.number == 0
+            if data.is_first
             else []
         )
         return [*first, *super().learn(data)]

@@ -68,7 +68,7 @@ class SelfTaught(TaskModelOnly):
 
     def learn(self, data: RoundData) -> list[Phase]:
         """The dictionary before round 0, then the machine on the current labels."""
-        first = [coder_phase(self.coder, self.config.gaal, data)] if data.number == 0 else []
+        first = [coder_phase(self.coder, self.config.gaal, data)] if data.is_first else []
         return [*first, *super().learn(data)]
 
     def rank(self, data: RoundData, count: int, seed: int) -> Ranking:

@@ -130,7 +130,7 @@ def test_purity_radius_is_the_largest_pure_radius():
     assert purity(radius) >= 0.95 > purity(1.2 * radius)
 
 
-@pytest.mark.parametrize("name", ["typiclust", "probcover"])
+@pytest.mark.parametrize("name", ["kernel-critic", "maxherding", "typiclust", "probcover"])
 def test_first_query_without_labels_contains_both_classes(name, tmp_path):
     data = small_data(labeled=0)
     config = small_config(name, pretrain={"min_steps": 40})
@@ -140,7 +140,7 @@ def test_first_query_without_labels_contains_both_classes(name, tmp_path):
     assert ranking.strategy == name
 
 
-@pytest.mark.parametrize("name", ["typiclust", "probcover"])
+@pytest.mark.parametrize("name", ["kernel-critic", "maxherding", "typiclust", "probcover"])
 def test_query_prefers_the_class_without_labels(name, tmp_path):
     data = small_data(300, labeled=0)
     set_labels(data, slice(1, 80, 8), 1)

@@ -1,0 +1,140 @@
+"""A query by features: no training is needed, and no network is loaded but the encoder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from dgaal_cli import interruption
+from dgaal_cli.config.schema import Config
+from dgaal_cli.events import Emit
+from dgaal_cli.features.cache import CachedRows
+from dgaal_cli.features.herding import Picks
+from dgaal_cli.features.kernel import Ids
+from dgaal_cli.ids import ItemId
+from dgaal_cli.methods.feature_rules import FeatureRule
+from dgaal_cli.rounds.chosen_query import ChosenEntries
+from dgaal_cli.rounds.pool_pixels import sound_items
+from dgaal_cli.rounds.pool_rows import pool_rows
+from dgaal_cli.rounds.query_size import images_to_ask
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import Query, QueryEntry
+from dgaal_cli.workspace import Workspace
+
+
+def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    rule: FeatureRule,
+    *,
+    number: int,
+    strategy: str,
+    count: int | None = None,
+    is_urgent: bool = False,
+    emit: Emit,
+) -> ChosenEntries:
+    """Choose the next images by a rule, without storing the query.
+
+    As in ``choose_by_ids``, the bytes of the asked images are compared with those that ``init``
+    read. Images without features are asked last.
+
+    Args:
+        workspace: Workspace to query.
+        config: Configuration.
+        store: Its store.
+        rule: How to choose from features.
+        number: Round of the query.
+        strategy: Name of the rule, for the record.
+        count: Images to ask; None uses ``query.size``.
+        is_urgent: See ``pool_rows``.
+        emit: Listener for progress.
+
+    Raises:
+        UsageError: More images are requested than available.
+        InputDataError: No image can be read.
+        PoolGoneError: The pool is missing, or contains no image; the store is unchanged.
+    """
+    while True:
+        open_ids = store.unanswered()
+        size = images_to_ask(
+            config,
+            left=len(open_ids),
+            annotations=lambda: store.counts().annotations,
+            count=count,
+        )
+        pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
+        picks = rule.pick(pool.rows, pool.ids, pool.labeled, size)
+        picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
+        order = (picked + pool.without_rows)[:size]
+        items = sound_items(workspace, config, store, order, count=size, emit=emit)
+        if len(items) == len(order):
+            break  # else choose again, without the images that changed
+    interruption.check("stopped before a query was stored; nothing was changed")
+    entries = pool.entries(order, picks, rule.reason)
+    query = Query(round=number, strategy=strategy, model_sha=None, entries=tuple(entries))
+    return ChosenEntries(query=query, left=len(open_ids) - len(entries))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """The unanswered and the labeled images."""
+
+    ids: Ids
+    """(N,): items of the images with features."""
+    rows: CachedRows
+    """(N, D)."""
+    labeled: Ids
+    """Positions in ``ids``."""
+    without_rows: list[ItemId]
+    """Unanswered images without features."""
+
+    @classmethod
+    def read(
+        cls,
+        workspace: Workspace,
+        config: Config,
+        store: Store,
+        open_ids: Sequence[ItemId],
+        *,
+        is_urgent: bool,
+        emit: Emit,
+    ) -> Self:
+        labels = {item_id for item_id, label in store.verdicts().items() if label is not None}
+        wanted = labels.union(open_ids)
+        items = [
+            item
+            for item in store.items()
+            if item.item_id in wanted and not item.is_synthetic and item.state == "ok"
+        ]
+        positions, rows = pool_rows(
+            workspace, config, [item.sha256 for item in items], is_urgent=is_urgent, emit=emit
+        )
+        ids = np.array([item.item_id for item in items], np.int64)[positions]
+        known = set(ids.tolist())
+        return cls(
+            ids=ids,
+            rows=rows,
+            labeled=np.flatnonzero(np.isin(ids, [*labels])),
+            without_rows=[item_id for item_id in open_ids if item_id not in known],
+        )
+
+    def entries(self, order: Sequence[ItemId], picks: Picks, reason: str) -> list[QueryEntry]:
+        """Return the entries of a query; percentiles are relative to the unanswered images."""
+        is_open = np.ones(len(self.ids), np.bool_)
+        is_open[self.labeled] = False
+        ordered = np.sort(picks.scores[is_open])
+        scores: list[float] = picks.scores[picks.positions].tolist()
+        return [
+            QueryEntry(
+                item_id=item_id,
+                rank=place + 1,
+                score=scores[place],
+                percentile=100 * float(np.searchsorted(ordered, scores[place])) / len(ordered),
+                reason=reason,
+            )
+            if place < len(scores)
+            else QueryEntry(item_id=item_id, rank=place + 1, reason="it has no features")
+            for place, item_id in enumerate(order)
+        ]
