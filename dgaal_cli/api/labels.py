@@ -104,6 +104,8 @@ class ImportedLabels:
     """Answers older than another one of the same annotator, kept in the history only."""
     left_out: int
     """Answers to synthetic images that this workspace does not have."""
+    cleared: int
+    """Lines whose label was removed since the export; the labels stay."""
     conflicts: tuple[Conflict, ...]
     new_classes: tuple[str, ...]
     is_dry_run: bool
@@ -208,6 +210,7 @@ def import_labels(
     format: str | None = None,  # noqa: A002 - the option's own word
     annotator: str = "import",
     add_classes: bool = False,
+    replaces: bool = False,
     is_dry_run: bool = False,
 ) -> ImportedLabels:
     """Import labels from a file or folder: all of them in one transaction, or none.
@@ -216,8 +219,11 @@ def import_labels(
         workspace: Workspace to import into.
         path: File or folder to read.
         format: A name of ``store.exchange.registry.FORMATS``; None uses the suffix of ``path``.
-        annotator: Annotator of labels for which the file names none.
+        annotator: Annotator of labels for which the file names none, and who decides edited labels
+            of images that several annotators answered.
         add_classes: Add unknown class names as new classes instead of raising an error.
+        replaces: Make each label of the file the label of its image; where other annotators'
+            answers would count, ``annotator`` decides.
         is_dry_run: Check everything, but change nothing.
 
     Raises:
@@ -235,6 +241,7 @@ def import_labels(
             text=text,
             annotator=annotator,
             may_add_classes=add_classes,
+            replaces=replaces,
         )
         report = store.import_labels(
             found.labels, new_classes=found.new_classes, is_dry_run=is_dry_run
@@ -244,9 +251,10 @@ def import_labels(
         format=name,
         added=report.added,
         replaced=report.replaced,
-        unchanged=report.unchanged + found.repeated,
+        unchanged=report.unchanged + found.repeated + found.untouched,
         older=report.older,
         left_out=found.left_out,
+        cleared=found.cleared,
         conflicts=tuple(_conflict(conflict, text, names) for conflict in report.conflicts),
         new_classes=tuple(record.name for record in found.new_classes),
         is_dry_run=is_dry_run,

@@ -87,6 +87,10 @@ def import_command(
     add_classes: Annotated[
         bool, typer.Option("--add-classes", help="Add classes with unknown names.")
     ] = False,
+    replace_labels: Annotated[
+        bool,
+        typer.Option("--replace", help="Each label of the file counts, whatever others answered."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the file without changing anything.")
     ] = False,
@@ -105,6 +109,7 @@ def import_command(
         format=format,
         annotator=annotator or default_annotator(),
         add_classes=add_classes,
+        replaces=replace_labels,
         is_dry_run=dry_run,
     )
     spelled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.conflicts]
@@ -117,6 +122,11 @@ def import_command(
     print(f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} ({counts})")
     if result.left_out:
         print(f"left out: {result.left_out:,} of synthetic images that are not in this workspace")
+    if result.cleared:
+        print(
+            f"without a label now: {result.cleared:,} that the export had; they keep their labels "
+            "here, change them with 'dgaal label --review'"
+        )
     if spelled:
         print(f"{len(spelled):,} answers differ between the copies; the newer one counts:")
     for conflict in spelled[:_LISTED]:

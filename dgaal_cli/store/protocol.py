@@ -258,6 +258,10 @@ class LabelReader(Protocol):
         """
         ...
 
+    def events_by_op_id(self, op_ids: Iterable[str]) -> dict[str, tuple[ItemId, str]]:
+        """Return image and annotator of the events with these ids; unknown ids are left out."""
+        ...
+
     def tally(self) -> AnswerTally:
         """Count the current answers by annotator, provenance and agreement."""
         ...
@@ -384,7 +388,8 @@ class LabelWriter(Protocol):
         A label without ``op_id`` replaces the current answer of its annotator. One with ``op_id``
         comes from a copy of this workspace and replaces only an older answer: for each annotator
         and image, the newest answer, undo or redo of all copies counts, by its time and then by
-        ``op_id``. An older answer is stored in the history only.
+        ``op_id``. An older answer is stored in the history only. A label with ``decided_by`` is the
+        label of its image: if other annotators answered too, it is stored as a decision.
 
         Args:
             given: Labels, oldest first.

@@ -316,6 +316,9 @@ class ImportedLabel:
     """Time of that event, ISO 8601 with offset; None if it equals ``at``."""
     is_translated: bool = False
     """The class has another uid there than here, or was added for the import."""
+    decided_by: str | None = None
+    """Who decides that this is the label of the image, whatever other annotators answered; None:
+    one answer of several."""
     where: str = ""
     """File and position for error messages, escaped."""
 

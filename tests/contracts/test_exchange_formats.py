@@ -7,6 +7,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import cell, uncell
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
+from dgaal_cli.store.exchange.marks import digest
 from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import store_location
@@ -150,7 +152,8 @@ def write(name: str, job: ExportJob, folder: Path, stem: str = "labels") -> Path
 def import_file(name: str, path: Path, store: Store, **options: Any) -> ImportReport:
     options = {"annotator": "ext", "may_add_classes": True, "text": ClassNames(), **options}
     found = resolve(store, load_format(name).read(path), **options)
-    return store.import_labels(found.labels, new_classes=found.new_classes)
+    report = store.import_labels(found.labels, new_classes=found.new_classes)
+    return replace(report, unchanged=report.unchanged + found.untouched)
 
 
 def names_of(store: Store) -> dict[str, str]:
@@ -382,6 +385,7 @@ def test_csv_has_the_documented_columns(store, pool, tmp_path):
         "provenance": "human",
         "at": "2023-11-14T22:13:20.250000Z",
         "round": "",
+        "exported": f"{digest('label', 'cat')}-op0",
     }
 
 

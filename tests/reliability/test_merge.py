@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -274,7 +274,8 @@ class Host:
     def take(self, exported: bytes) -> ImportReport:
         """Import an export of another host with its classes, without the model."""
         found = self.resolved(exported, may_add_classes=True)
-        return self.store.import_labels(found.labels, new_classes=found.new_classes)
+        report = self.store.import_labels(found.labels, new_classes=found.new_classes)
+        return replace(report, unchanged=report.unchanged + found.untouched)
 
     def labels(self) -> dict[int, str | None]:
         """Return the class of each labeled image."""

@@ -14,6 +14,7 @@ import msgspec
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, SampleId
+from dgaal_cli.store.exchange import marks
 from dgaal_cli.store.records import AnswerRecord, ClassRecord, Label, Provenance, Verdict
 
 Link = Literal["symlink", "hardlink", "copy"]
@@ -99,6 +100,20 @@ class ExportJob:
         """Return an answer's label as text; empty without a label."""
         return self.text.to_text(answer.label, self.names) if answer.label else ""
 
+    def origin_of(self, answer: AnswerRecord) -> dict[str, Any]:
+        """Return the fields of an ``Origin`` for an answer."""
+        return {
+            "annotator": answer.annotator,
+            "provenance": answer.provenance,
+            "at": answer.at,
+            "round": answer.round,
+            "exported": self.mark_of(answer),
+        }
+
+    def mark_of(self, answer: AnswerRecord) -> str:
+        """Return the mark by which an import sees whether the label was edited in the file."""
+        return marks.make(self.text_of(answer), answer.op_id)
+
     def class_labels(self, format: str) -> Iterator[tuple[AnswerRecord, ClassUid]]:  # noqa: A002
         """Return ``labels`` with their classes, for a format with one class per image.
 
@@ -129,11 +144,8 @@ class Origin(msgspec.Struct, kw_only=True):
     provenance: Provenance | None = None
     at: str | None = None
     round: int | None = None
-
-
-def origin_of(answer: AnswerRecord) -> dict[str, Any]:
-    """Return the fields of an ``Origin`` for an answer."""
-    return {key: getattr(answer, key) for key in Origin.__struct_fields__}
+    exported: str | None = None
+    """Mark of the label when dgaal exported it; see ``marks``."""
 
 
 class Parsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +175,14 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """Time of that event; None if it equals ``at``."""
     synthetic: bool = False
     """The image was synthesized in the workspace that exported it."""
+    exported: str | None = None
+    """Mark of the label when it was exported; see ``marks``."""
+    is_image_label: bool = True
+    """The line holds the label of the image; False: one annotator's answer."""
+    is_effective: bool = True
+    """The answer was the label of the image when it was exported."""
+    is_cleared: bool = False
+    """The label was removed from the line since it was exported."""
 
 
 @runtime_checkable

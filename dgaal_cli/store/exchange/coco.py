@@ -9,13 +9,14 @@ from typing import Any, BinaryIO
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert
 from dgaal_cli.store.exchange.json_array import json_array
 
 
 class _Image(msgspec.Struct):
     id: int | str
     file_name: str
+    exported: str | None = None
 
 
 class _Category(msgspec.Struct):
@@ -58,9 +59,16 @@ class Coco:
             def images() -> Iterator[dict[str, Any]]:
                 nonlocal number
                 for number, (label, uid) in enumerate(labels, start=1):
-                    lines.write(json.dumps([category[uid], origin_of(label)]).encode() + b"\n")
-                    size = {"width": label.width, "height": label.height}
-                    yield {"id": number, "file_name": label.sample_id, **size}
+                    origin = job.origin_of(label)
+                    exported = origin.pop("exported")  # of the image: annotations may be deleted
+                    lines.write(json.dumps([category[uid], origin]).encode() + b"\n")
+                    yield {
+                        "id": number,
+                        "file_name": label.sample_id,
+                        "width": label.width,
+                        "height": label.height,
+                        "exported": exported,
+                    }
 
             def annotations() -> Iterator[dict[str, Any]]:
                 lines.seek(0)
@@ -79,7 +87,8 @@ class Coco:
         """Yield the category of each annotation; boxes and masks are ignored."""
         document = Document(path)
         convert(document.value, _File, where=document.name)
-        images = {image.id: image.file_name for image, _ in document.children(_Image, "images")}
+        images = {image.id: image for image, _ in document.children(_Image, "images")}
+        cleared = {number for number, image in images.items() if image.exported}
         categories = {
             category.id: category.name for category, _ in document.children(_Category, "categories")
         }
@@ -88,10 +97,17 @@ class Coco:
                 raise InputDataError(f"{where}: no image has the id {annotation.image_id}")
             if annotation.category_id not in categories:
                 raise InputDataError(f"{where}: no category has the id {annotation.category_id}")
+            image = images[annotation.image_id]
+            cleared.discard(image.id)
+            origin = msgspec.structs.asdict(annotation.attributes)
+            origin["exported"] = image.exported
             yield Parsed(
                 where=where,
                 part="field",
-                names=(images[annotation.image_id],),
+                names=(image.file_name,),
                 labels=(categories[annotation.category_id],),
-                **msgspec.structs.asdict(annotation.attributes),
+                **origin,
             )
+        for number in sorted(cleared, key=str):
+            name = images[number].file_name
+            yield Parsed(where=document.name, names=(name,), is_cleared=True)

@@ -12,7 +12,7 @@ from dgaal_cli.escaping import show, uncell
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, read_lines
 from dgaal_cli.store.records import Provenance
 
-COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round")
+COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round", "exported")
 _ID_COLUMNS = ("file_name", "id")
 
 
@@ -36,12 +36,13 @@ class CsvTable:
                     label.provenance,
                     label.at,
                     "" if label.round is None else label.round,
+                    cell_of(job.mark_of(label)),
                 )
             )
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield the label of each line; lines without a label are skipped."""
+        """Yield the label of each line; lines that never had a label are skipped."""
         return _parse(path)
 
 
@@ -60,7 +61,7 @@ def _parse(path: Path) -> Iterator[Parsed]:
                         f"{where}: {len(row)} cells, the header names {len(header)} columns"
                     )
                 cell = dict(zip(header, row, strict=True))
-                if cell["label"]:
+                if cell["label"] or cell.get("exported"):
                     yield _row(cell, where)
     except csv.Error as error:
         raise InputDataError(f"{name}, line {reader.line_num}: {error}") from None
@@ -78,6 +79,8 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
     number = cell.get("round") or None
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
         raise InputDataError(f"{where}, column round: {number[:40]} is not a round number")
+    if not cell["label"]:
+        return Parsed(where=where, names=_readings(cell[key]), is_cleared=True)
     return Parsed(
         where=where,
         names=_readings(cell[key]),
@@ -86,6 +89,7 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
         provenance=cast("Provenance | None", provenance),
         at=cell.get("at") or None,
         round=None if number is None else int(number),
+        exported=uncell(cell.get("exported", "")) or None,
     )
 
 

@@ -18,6 +18,7 @@ from dgaal_cli.store.exchange.image_folder import files_below
 class _Labels(msgspec.Struct, kw_only=True):
     labels: dict[str, int | str | None]
     classes: list[str] | None = None
+    exported: dict[str, str] = {}
 
 
 class FiftyOne:
@@ -30,7 +31,7 @@ class FiftyOne:
             InputDataError: Two names differ only in their suffix.
         """
         index = {record.uid: number for number, record in enumerate(job.classes)}
-        images, targets = ImagePlacer(job), dict[str, int]()
+        images, targets, exported = ImagePlacer(job), dict[str, int](), dict[str, str]()
         taken: dict[str, str] = {}
         (folder / "data").mkdir()
         for label, uid in job.class_labels("fiftyone"):
@@ -43,12 +44,17 @@ class FiftyOne:
                 )
             taken[stem] = name
             targets[stem] = index[uid]
-        document = {"classes": [record.name for record in job.classes], "labels": targets}
+            exported[stem] = job.mark_of(label)
+        document = {
+            "classes": [record.name for record in job.classes],
+            "labels": targets,
+            "exported": exported,
+        }
         write_text(folder / "labels.json", json.dumps(document, indent=1) + "\n")
         return len(targets)
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield the labels; images without a target are skipped."""
+        """Yield the labels; images that never had a target are skipped."""
         table = path / "labels.json" if path.is_dir() else path
         found = Document(table)
         document = convert(found.value, _Labels, where=found.name)
@@ -60,7 +66,11 @@ class FiftyOne:
         }
         for stem, target in document.labels.items():
             where = f"{places[stem]}, labels[{show(stem)[:200]}]"
+            mark = document.exported.get(stem)
+            names = tuple(dict.fromkeys((files.get(stem, stem), stem)))
             if target is None:
+                if mark is not None:
+                    yield Parsed(where=where, names=names, is_cleared=True)
                 continue
             if isinstance(target, int):
                 classes = document.classes or []
@@ -70,9 +80,12 @@ class FiftyOne:
             yield Parsed(
                 where=where,
                 part="field",
-                names=tuple(dict.fromkeys((files.get(stem, stem), stem))),
+                names=names,
                 labels=(target,),
+                exported=mark,
             )
+        for stem in document.exported.keys() - document.labels.keys():
+            yield Parsed(where=found.name, names=(stem,), is_cleared=True)
 
 
 def _stem(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from dgaal_cli.store.exchange.base import ExportJob, Parsed, origin_of, with_and_without_suffix
+from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
 from dgaal_cli.store.exchange.folders import ImagePlacer
 from dgaal_cli.store.exchange.json_lines import parse_lines
 
@@ -24,7 +24,7 @@ class HuggingFace:
                 line = {
                     "file_name": images.place(label, folder),
                     "label": job.names[uid],
-                    **origin_of(label),
+                    **job.origin_of(label),
                 }
                 stream.write(json.dumps(line).encode() + b"\n")
                 count += 1
@@ -33,4 +33,6 @@ class HuggingFace:
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the labels of a folder or of its metadata file."""
         for parsed in parse_lines(path / METADATA if path.is_dir() else path):
-            yield msgspec.structs.replace(parsed, names=with_and_without_suffix(parsed.names[0]))
+            yield msgspec.structs.replace(
+                parsed, names=with_and_without_suffix(parsed.names[0]), is_image_label=True
+            )

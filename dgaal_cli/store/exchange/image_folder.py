@@ -1,14 +1,32 @@
 """ImageFolder: one folder per class, as torchvision, timm, Keras and YOLO read it."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
+
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
-from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
+from dgaal_cli.store.exchange.base import (
+    ExportJob,
+    Parsed,
+    convert,
+    parse_json,
+    read_lines,
+    with_and_without_suffix,
+)
 from dgaal_cli.store.exchange.folders import ImagePlacer
+
+MARKS = ".dgaal-labels.jsonl"
+"""Hidden file with the mark of each exported label; programs that read class folders skip it."""
+
+
+class _Exported(msgspec.Struct):
+    file_name: str
+    exported: str
 
 
 class ImageFolder:
@@ -20,20 +38,26 @@ class ImageFolder:
         folders = {uid: folder / class_folder(name) for uid, name in job.names.items()}
         for record in job.classes:
             folders[record.uid].mkdir()
-        for label, uid in job.class_labels("imagefolder"):
-            images.place(label, folders[uid])
-            count += 1
+        with (folder / MARKS).open("wb") as stream:
+            for label, uid in job.class_labels("imagefolder"):
+                name = images.place(label, folders[uid])
+                line = {"file_name": name, "exported": job.mark_of(label)}
+                stream.write(json.dumps(line).encode() + b"\n")
+                count += 1
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each file: the first folder is the class, the rest the sample id."""
         if not path.is_dir():
             raise InputDataError(f"{path} is not a folder of class folders")
+        marks = _marks(path / MARKS)
+        left = set(marks)
         for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
             if folder.name.startswith("."):
                 continue
             for file in files_below(folder):
                 inside = file.relative_to(folder).as_posix()
+                left.discard(inside)
                 yield Parsed(
                     where=show(f"{path.name}/{file.relative_to(path).as_posix()}"),
                     # The sample ids of a pool of class folders start with the class folder.
@@ -42,7 +66,22 @@ class ImageFolder:
                         *with_and_without_suffix(f"{folder.name}/{inside}"),
                     ),
                     labels=tuple(dict.fromkeys((unquote(folder.name), folder.name))),
+                    exported=marks.get(inside),
                 )
+        for name in sorted(left):
+            yield Parsed(where=show(path.name), names=(name,), is_cleared=True)
+
+
+def _marks(path: Path) -> dict[str, str]:
+    """Return the mark of each exported file, by its path in the class folder."""
+    if not path.is_file():
+        return {}
+    marks: dict[str, str] = {}
+    for number, line in read_lines(path):
+        value = parse_json(line, where=path.name, line=number)
+        found = convert(value, _Exported, where=f"{path.name}, line {number}")
+        marks[found.file_name] = found.exported
+    return marks
 
 
 def class_folder(name: str) -> str:

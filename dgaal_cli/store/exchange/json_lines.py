@@ -6,6 +6,9 @@ so does a new store of the same pool after an import of the file.
 ``op_id`` identifies the annotator's newest answer, undo or redo of the image, and ``changed`` is
 its time if an undo or redo came after the answer. With them, the import merges copies of a
 workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` and ``unflag``.
+
+``exported`` is a digest of kind and label. A line whose label no longer has it was edited: it is a
+new answer, whatever its ``class_uid`` and ``op_id`` are.
 """
 
 import sys
@@ -19,6 +22,7 @@ import msgspec
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
+from dgaal_cli.store.exchange import marks
 from dgaal_cli.store.exchange.base import (
     ExportJob,
     LabelText,
@@ -33,6 +37,7 @@ from dgaal_cli.store.records import AnswerRecord, Verdict
 _KEYS = (
     *("file_name", "label", "class_uid", "kind", "effective", "annotator", "provenance", "at"),
     *("round", "elapsed_ms", "note", "sha256", "synthetic", "parent", "op_id", "changed"),
+    "exported",
 )
 _LINE = "{" + ", ".join(f'"{key}": %s' for key in _KEYS) + "}\n"
 
@@ -49,6 +54,7 @@ class _Line(Origin, kw_only=True):
     op_id: str | None = None
     changed: str | None = None
     synthetic: bool = False
+    effective: bool = True
 
 
 _DECODER = msgspec.json.Decoder(_Line)
@@ -91,8 +97,8 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
     if sample is None or sample == "":
         raise InputDataError(f"{where}, column file_name: the name is missing")
     needs_label = line.kind in ("label", "adjudicate", "inherit")
-    if needs_label and line.label is None:
-        return None
+    if needs_label and line.label in (None, ""):
+        return Parsed(where=where, names=(str(sample),), is_cleared=True) if line.exported else None
     if not needs_label and line.label is not None:
         raise InputDataError(f"{where}, column label: an answer of kind {line.kind} has none")
     return Parsed(
@@ -111,7 +117,17 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
         op_id=line.op_id,
         changed=line.changed,
         synthetic=line.synthetic,
+        exported=_mark(line),
+        is_image_label=False,
+        is_effective=line.effective,
     )
+
+
+def _mark(line: _Line) -> str | None:
+    """Return the mark of a line; jsonl has the event's id in a field of its own."""
+    if line.exported is None or line.op_id is None:
+        return line.exported
+    return f"{line.exported}-{line.op_id}"
 
 
 def _decode(text: str, *, name: str, number: int) -> _Line:
@@ -132,9 +148,10 @@ def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, 
         text: Converter of the task's labels.
         names: Names of the classes of the label.
     """
+    label = text.to_text(answer.label, names) if answer.label else None
     values = (
         answer.sample_id,
-        text.to_text(answer.label, names) if answer.label else None,
+        label,
         text.single_class(answer.label) if answer.label else None,
         answer.kind,
         answer.is_effective,
@@ -149,6 +166,7 @@ def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, 
         answer.parent,
         answer.op_id,
         answer.changed_at,
+        marks.digest(answer.kind, label),
     )
     return (_LINE % tuple(map(_json, values))).encode()
 

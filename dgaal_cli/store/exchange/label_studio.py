@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert, origin_of
+from dgaal_cli.store.exchange.base import Document, ExportJob, Origin, Parsed, convert
 from dgaal_cli.store.exchange.json_array import json_array
 from dgaal_cli.store.records import AnswerRecord
 
@@ -45,7 +45,7 @@ class LabelStudio:
         def tasks() -> Iterator[dict[str, Any]]:
             nonlocal number
             for number, (label, uid) in enumerate(job.class_labels("labelstudio"), start=1):
-                yield _task(number, label, job.names[uid])
+                yield _task(number, label, job.names[uid], job.origin_of(label))
 
         stream.writelines(json_array(tasks()))
         stream.write(b"\n")
@@ -57,6 +57,8 @@ class LabelStudio:
         convert(document.value, list[Any], where=document.name)
         for task, where in document.children(_Task):
             origin = msgspec.structs.asdict(task.meta or Origin())
+            if origin["exported"] and not any(_choices(each) for each in task.annotations):
+                yield Parsed(where=where, names=_names(task.data, where), is_cleared=True)
             for annotation in task.annotations:
                 choices = _choices(annotation)
                 if annotation.was_cancelled or not choices:
@@ -72,7 +74,7 @@ class LabelStudio:
                 )
 
 
-def _task(number: int, label: AnswerRecord, name: str) -> dict[str, Any]:
+def _task(number: int, label: AnswerRecord, name: str, origin: dict[str, Any]) -> dict[str, Any]:
     result = {
         "id": f"r{number}",
         "from_name": "choice",
@@ -86,7 +88,7 @@ def _task(number: int, label: AnswerRecord, name: str) -> dict[str, Any]:
         "annotations": [
             {"id": number, "was_cancelled": False, "ground_truth": False, "result": [result]}
         ],
-        "meta": origin_of(label),
+        "meta": origin,
     }
 
 

@@ -3,14 +3,18 @@
 import re
 import secrets
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
+
+import msgspec
 
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import classes
+from dgaal_cli.store.exchange import marks
 from dgaal_cli.store.exchange.base import LabelText, Parsed
 from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.instants import from_iso
@@ -31,6 +35,10 @@ class Resolved:
     new_classes: tuple[ClassRecord, ...]
     repeated: int
     """Lines that repeat an earlier line."""
+    untouched: int
+    """Lines that are as this workspace exported them; they change nothing."""
+    cleared: int
+    """Lines whose label was removed since the export; the labels stay."""
     left_out: int
     """Lines about synthetic images that the store does not have."""
 
@@ -42,8 +50,12 @@ def resolve(
     text: LabelText,
     annotator: str,
     may_add_classes: bool,
+    replaces: bool = False,
 ) -> Resolved:
     """Find every sample and class of a file in the store.
+
+    A label that was edited since its export counts as it is written. In a format that holds only
+    the label of each image, it is decided by ``annotator`` if other annotators answered too.
 
     Args:
         store: Store to import into.
@@ -51,42 +63,148 @@ def resolve(
         text: The task's conversion of text to labels.
         annotator: Annotator of labels for which the file names none.
         may_add_classes: Unknown class names become new classes.
+        replaces: Every label of an image counts, whatever other annotators answered; without it,
+            lines that are as this workspace exported them change nothing.
 
     Raises:
         InputDataError: A line names an unknown sample or class, or contradicts an earlier line.
     """
-    known = _Classes(store, may_add=may_add_classes)
-    seen: defaultdict[tuple[str, bool], dict[ItemId, int]] = defaultdict(dict)
-    labels = LabelSpool()
-    repeated = left_out = 0
-    for lines in _batches(parsed):
-        items = store.items_by_sample([SampleId(name) for line in lines for name in line.names])
-        for line in lines:
-            item = _item(items, line)
-            if item is None:
-                left_out += 1
-                continue
-            who = line.annotator or annotator
-            label = _label(line, item, label=_read(line, text, known), annotator=who)
-            if label.label is not None and known.is_foreign(line.class_uid):
-                label = replace(label, is_translated=True)
-            positions = seen[who, line.kind in ("flag", "unflag")]
-            position = positions.get(item.item_id)
-            if position is None:
-                positions[item.item_id] = labels.append(label)
-                continue
-            first = labels.read(position)
-            if None not in (first.op_id, label.op_id) and first.op_id != label.op_id:
-                positions[item.item_id] = labels.append(label)  # of two copies: the newer counts
-                continue
-            if (first.kind, first.label) != (label.kind, label.label):
-                raise InputDataError(
-                    f"{line.where}: {line.names[0]} has another label than at {first.where}"
-                )
-            repeated += 1
-    return Resolved(
-        labels=labels, new_classes=tuple(known.new), repeated=repeated, left_out=left_out
+    resolver = _Resolver(
+        store, text, annotator=annotator, may_add_classes=may_add_classes, replaces=replaces
     )
+    for lines in _batches(parsed):
+        resolver.add(lines)
+    return resolver.resolved()
+
+
+class _Owner(NamedTuple):
+    """Whose answers a line can contradict: an annotator's, or (no annotator) all of an image."""
+
+    annotator: str | None
+    is_flag: bool
+
+
+class _Resolver:
+    """Resolves lines in batches."""
+
+    def __init__(
+        self,
+        store: Store,
+        text: LabelText,
+        *,
+        annotator: str,
+        may_add_classes: bool,
+        replaces: bool,
+    ) -> None:
+        self._store = store
+        self._text = text
+        self._annotator = annotator
+        self._replaces = replaces
+        self._known = _Classes(store, may_add=may_add_classes)
+        self._labels = LabelSpool()
+        self._seen: defaultdict[_Owner, dict[ItemId, int]] = defaultdict(dict)
+        self._kept: defaultdict[_Owner, set[ItemId]] = defaultdict(set)
+        """Images of untouched lines."""
+        self._count: Counter[str] = Counter()
+
+    def resolved(self) -> Resolved:
+        """Return the result after the last batch."""
+        return Resolved(
+            labels=self._labels,
+            new_classes=tuple(self._known.new),
+            repeated=self._count["repeated"],
+            untouched=self._count["untouched"],
+            cleared=self._count["cleared"],
+            left_out=self._count["left_out"],
+        )
+
+    def add(self, lines: Sequence[Parsed]) -> None:
+        """Resolve some lines.
+
+        Raises:
+            InputDataError: See ``resolve``.
+        """
+        items = self._store.items_by_sample(
+            [SampleId(name) for line in lines for name in line.names]
+        )
+        found = [marks.read(line.exported) if line.exported else None for line in lines]
+        events = self._store.events_by_op_id([mark.op_id for mark in found if mark is not None])
+        for line, mark in zip(lines, found, strict=True):
+            item = None if line.is_cleared else _item(items, line)
+            if item is None:
+                self._count["cleared" if line.is_cleared else "left_out"] += 1
+                continue
+            is_edited = mark is not None and not marks.is_untouched(mark, line.kind, line.labels)
+            event = None if mark is None else events.get(mark.op_id)
+            is_ours = event == (item.item_id, line.annotator or (event and event[1]))
+            if is_ours and not is_edited and not self._replaces:
+                self._keep(line, item)
+            elif self._replaces or is_edited:
+                self._append(_as_new(line, is_edited=is_edited), item, mark, is_certain=True)
+            else:
+                self._append(line, item, mark)
+
+    def _keep(self, line: Parsed, item: ItemKey) -> None:
+        owner = self._owner(line, is_marked=True)
+        position = self._seen[owner].get(item.item_id)
+        if position is not None and line.op_id is None:
+            raise _contradiction(line, self._labels.read(position).where)
+        self._kept[owner].add(item.item_id)
+        self._count["untouched"] += 1
+
+    def _append(
+        self, line: Parsed, item: ItemKey, mark: marks.Mark | None, *, is_certain: bool = False
+    ) -> None:
+        label = _label(
+            line,
+            item,
+            label=_read(line, self._text, self._known),
+            annotator=line.annotator or self._annotator,
+        )
+        if label.label is not None and self._known.is_foreign(line.class_uid):
+            label = replace(label, is_translated=True)
+        decides = line.is_effective if self._replaces else line.is_image_label
+        if is_certain and decides and line.kind in ("label", "adjudicate"):
+            label = replace(label, decided_by=self._annotator)
+        owner = self._owner(line, is_marked=mark is not None)
+        if item.item_id in self._kept[owner] and line.op_id is None:
+            raise _contradiction(line, "another line")
+        positions = self._seen[owner]
+        position = positions.get(item.item_id)
+        if position is None:
+            positions[item.item_id] = self._labels.append(label)
+            return
+        first = self._labels.read(position)
+        if None not in (first.op_id, label.op_id) and first.op_id != label.op_id:
+            positions[item.item_id] = self._labels.append(label)  # of two copies: the newer counts
+            return
+        if (first.kind, first.label) != (label.kind, label.label):
+            raise _contradiction(line, first.where)
+        self._count["repeated"] += 1
+
+    def _owner(self, line: Parsed, *, is_marked: bool) -> _Owner:
+        is_only = line.is_image_label and (is_marked or self._replaces)
+        who = None if is_only else line.annotator or self._annotator
+        return _Owner(who, line.kind in ("flag", "unflag"))
+
+
+def _as_new(line: Parsed, *, is_edited: bool) -> Parsed:
+    """Return a line as an answer that is given now; an edited one has another class than before."""
+    uid = None if is_edited else line.class_uid
+    is_dated = not (is_edited and line.is_image_label)  # of several answers, the order decides
+    return msgspec.structs.replace(
+        line,
+        op_id=None,
+        changed=None,
+        class_uid=uid,
+        at=line.at if is_dated else None,
+        provenance="imported" if is_edited else line.provenance,
+        elapsed_ms=None if is_edited else line.elapsed_ms,
+    )
+
+
+def _contradiction(line: Parsed, other: str) -> InputDataError:
+    return InputDataError(f"{line.where}: {line.names[0]} has another label than at {other}")
 
 
 def _batches(parsed: Iterable[Parsed]) -> Iterator[list[Parsed]]:
@@ -118,10 +236,11 @@ class _Classes:
         """Return the class of a line by the possible readings of its name."""
         # ``line.class_uid`` is for the whole label, not for one of several classes.
         is_whole = tuple(found) == line.labels
+        names = [unicodedata.normalize("NFC", label).strip() for label in found]
         for record in self.active:
             if is_whole and record.uid == line.class_uid:
+                self._check_agrees(line, record, names)
                 return record.uid
-        names = [unicodedata.normalize("NFC", label).strip() for label in found]
         for record in self.active:
             if record.name in names:
                 return record.uid
@@ -154,6 +273,18 @@ class _Classes:
         self.new.append(record)
         self.read.clear()
         return uid
+
+    def _check_agrees(self, line: Parsed, named: ClassRecord, names: Sequence[str]) -> None:
+        """Refuse an unmarked line whose label is the name of another class than its class uid."""
+        if line.exported is not None:
+            return
+        for record in self.active:
+            if record.name in names and record.uid != named.uid:
+                raise InputDataError(
+                    f"{line.where}, {line.part} label: {record.name} is the name of another class "
+                    f"than class_uid ({named.name}); remove class_uid to import the label as it "
+                    "is written"
+                )
 
 
 def _read(line: Parsed, text: LabelText, known: _Classes) -> Label | None:

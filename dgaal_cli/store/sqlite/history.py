@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from dgaal_cli.ids import ItemId, SampleId
@@ -161,6 +161,18 @@ def outcome(connection: sqlite3.Connection, event_id: int) -> AnswerRecord:
 def withdrawn(connection: sqlite3.Connection) -> list[AnswerRecord]:
     """Return skips and what was undone, without an answer or flag since, oldest first."""
     return answers(connection, connection.execute(_WITHDRAWN).fetchall())
+
+
+def by_op_id(
+    connection: sqlite3.Connection, op_ids: Iterable[str]
+) -> dict[str, tuple[ItemId, str]]:
+    """Return item and annotator of some events by their ``op_id``."""
+    rows = connection.execute(
+        "SELECT op_id, item_id, annotator FROM event "
+        "WHERE op_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(op_ids)),),
+    )
+    return {op_id: (ItemId(item_id), annotator) for op_id, item_id, annotator in rows}
 
 
 def page(

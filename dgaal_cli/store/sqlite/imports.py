@@ -5,6 +5,7 @@ import secrets
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -38,6 +39,10 @@ _STORED = (
 )
 _NEWEST_ACTION = f"""SELECT e.at_us, e.op_id FROM event e WHERE e.item_id = ? AND e.annotator = ?
     AND e.counted AND {event_rows.is_of_flag("e")} = ? ORDER BY e.event_id DESC LIMIT 1"""  # noqa: S608
+_GIVEN = """SELECT 1 FROM answer WHERE item_id = ? AND annotator <> ?
+    AND says IN ('label','cannot_tell','adjudicate') LIMIT 1"""
+_VERDICT = """SELECT v.label_id, ifnull(e.made_us, e.at_us)
+    FROM verdict v JOIN event e USING(event_id) WHERE v.item_id = ?"""
 _CURRENT_FLAG = "SELECT 'flag', NULL FROM flagged WHERE item_id = ? AND annotator = ?"
 _CURRENT_ANSWER = "SELECT says, label_id FROM answer WHERE item_id = ? AND annotator = ?"
 
@@ -173,8 +178,12 @@ class _Importer:
             place = _Place(item.item_id, label.annotator, label.kind in ("flag", "unflag"))
             if not self._unread.isdisjoint((place.key, label.op_id)):
                 self._flush()
-            compare = self._state if label.op_id is None else self._merge
-            self._count[compare(label, stated, place)] += 1
+            if label.decided_by is not None:
+                outcome = self._decide(label, stated, place, decided_by=label.decided_by)
+            else:
+                compare = self._state if label.op_id is None else self._merge
+                outcome = compare(label, stated, place)
+            self._count[outcome] += 1
         self._flush()
 
     def report(self) -> ImportReport:
@@ -211,6 +220,24 @@ class _Importer:
         if current != stated:
             self._append(label, stated, place)
         return _outcome(current, stated)
+
+    def _decide(
+        self, label: ImportedLabel, stated: _Stated, place: _Place, *, decided_by: str
+    ) -> str:
+        """Append the label of an image: a decision if others answered; return what it is."""
+        self._flush()
+        rows = self._connection.execute(_GIVEN, (place.item_id, label.annotator)).fetchall()
+        if not rows:
+            return self._state(label, stated, place)
+        row = self._connection.execute(_VERDICT, (place.item_id,)).fetchone()
+        if row is not None and row[0] == stated.label_id:
+            return "unchanged"
+        # Later than the answer that counts now, also if the clock was set back.
+        at = None if row is None or row[1] < self._connection.now_us() else to_iso(row[1] + 1)
+        decision = replace(label, kind="adjudicate", annotator=decided_by, at=at)
+        decided = _Stated("adjudicate", stated.label_id)
+        self._append(decision, decided, _Place(place.item_id, decided_by, is_flag=False))
+        return "added" if row is None else "replaced"
 
     def _merge(self, label: ImportedLabel, stated: _Stated, place: _Place) -> str:
         """Append an answer of a copy; the newer answer, undo or redo counts. Return what it is."""

@@ -165,6 +165,7 @@ class SqliteStore:
     undoable = _reads(answer_rows.undoable)
     promote_synthetic = _appends(imports.promote_synthetic)
     withdrawn = _reads(history.withdrawn)
+    events_by_op_id = _reads(history.by_op_id)
     _page = _reads(history.page)
     _disputed = _reads(tallies.disputed)
     _current_events = _reads(history.current_events)

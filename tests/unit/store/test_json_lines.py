@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dgaal_cli.store.exchange import json_lines
 from dgaal_cli.store.exchange.json_lines import answer_line
+from dgaal_cli.store.exchange.marks import digest
 from dgaal_cli.store.records import AnswerRecord
 from dgaal_cli.tasks.classification.label import ClassNames, class_label
 
@@ -57,6 +58,7 @@ def check_line(answer, name):
         "parent": answer.parent,
         "op_id": answer.op_id,
         "changed": answer.changed_at,
+        "exported": digest(answer.kind, None if uid is None else name),
     }
     line = answer_line(answer, ClassNames(), {uid: name})
     assert line == json.dumps(document).encode() + b"\n"
