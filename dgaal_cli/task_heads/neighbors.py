@@ -99,11 +99,11 @@ def _leaves(points: Points, which: Ids, generator: np.random.Generator) -> Itera
     if len(which) <= _LEAF:
         yield which
         return
-    first, second = generator.choice(len(which), 2, replace=False).tolist()
-    direction = np.subtract(points[which[second]], points[which[first]])
+    ends = points[which[generator.choice(len(which), 2, replace=False)]]
+    direction: Points = np.diff(ends, axis=0)
     if not direction.any():
-        direction = generator.standard_normal(points.shape[1]).astype(np.float32)
-    heights = np.matmul(points[which], direction)
+        direction = generator.standard_normal((1, points.shape[1])).astype(np.float32)
+    heights: Points = np.einsum("nd,kd->n", points[which], direction)
     order = np.argpartition(heights, len(which) // 2)
     for half in (order[: len(which) // 2], order[len(which) // 2 :]):
         yield from _leaves(points, which[half], generator)

@@ -45,29 +45,36 @@ def spread_labels(affinity: Affinity, labeled: Ids, targets: Floats, alpha: floa
         targets: (n, C): share of each class in a label, such as one 1 in each row.
         alpha: Above 0, below 1: how far labels flow.
     """
-    right = np.zeros((len(affinity), targets.shape[1]))
-    right[labeled] = targets
-    values = np.maximum((1 - alpha) * solve(affinity, right, alpha), 0.0)
-    limit = TOLERANCE * np.sqrt(targets.size)  # the largest error of a row's sum
-    is_reached = affinity.reached_from(labeled) & (values.sum(axis=1) > limit)
-    return Spread(values, is_reached)
+    right = np.zeros((targets.shape[1], len(affinity)))
+    right[:, labeled] = targets.T
+    values = np.maximum((1 - alpha) * solve(affinity, right, alpha).T, 0.0)
+    return Spread(values, affinity.reached_from(labeled) & is_significant(values, len(labeled)))
+
+
+def is_significant(values: Floats, count: int) -> npt.NDArray[np.bool_]:
+    """Return (N,): whether values (N, C) of ``count`` labels exceed the error of the solution."""
+    return values.sum(axis=1) > TOLERANCE * np.sqrt(count * values.shape[1])
 
 
 def solve(affinity: Affinity, right: Floats, alpha: float) -> Floats:
-    """Return ``(I - alpha S)^-1 right`` for columns (N, C), by conjugate gradients."""
-    result, residual = np.zeros_like(right), right.copy()
-    direction, squared = right.copy(), (right**2).sum(axis=0)
+    """Return ``(I - alpha S)^-1`` times vectors (C, N), one in each row, by conjugate gradients."""
+    result, residual, direction = np.zeros_like(right), right.copy(), right.copy()
+    squared = _squares(residual)
     limits = TOLERANCE**2 * squared
     for _ in range(_MAX_STEPS):
         is_open = squared > limits
         if not is_open.any():
             break
-        image = direction - alpha * (affinity @ direction)
-        curvature = (direction * image).sum(axis=0)
+        image = direction - alpha * affinity.times(direction)
+        curvature = np.einsum("cn,cn->c", direction, image)
         step = np.divide(squared, curvature, out=np.zeros_like(squared), where=is_open)
-        result += step * direction
-        residual -= step * image
-        before, squared = squared, (residual**2).sum(axis=0)
-        direction *= np.divide(squared, before, out=np.zeros_like(squared), where=is_open)
-        direction += residual
+        result += step[:, None] * direction
+        residual -= step[:, None] * image
+        before, squared = squared, _squares(residual)
+        ratio = np.divide(squared, before, out=np.zeros_like(squared), where=is_open)
+        direction = residual + ratio[:, None] * direction
     return result
+
+
+def _squares(vectors: Floats) -> Floats:
+    return np.einsum("cn,cn->c", vectors, vectors)

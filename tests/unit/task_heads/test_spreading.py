@@ -24,7 +24,7 @@ def affinity_of(points, count=5):
 
 
 def dense(affinity):
-    return affinity @ np.eye(len(affinity))
+    return affinity.times(np.eye(len(affinity)))
 
 
 def one_hot(classes, count):
