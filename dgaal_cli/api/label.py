@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from dgaal_cli.config.schema import Config
 from dgaal_cli.labeling.annotators import check_annotator, default_annotator
 from dgaal_cli.labeling.files import FileChecker
+from dgaal_cli.labeling.first_query import ask_at_once
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
@@ -43,16 +44,29 @@ def open_session(
 ) -> Generator[Callable[[], LabelSession]]:
     """Take the annotator's lock; yield a function that opens the session in the caller's thread.
 
+    In a workspace without a query and a training it asks the first images (``label.at_once``).
+
     Raises:
         BusyError: This annotator labels here in another process; the message names it.
         UsageError: The name is empty or not a valid file name.
     """
     check_annotator(annotator)
     with workspace.lock(f"label-{annotator}", doing=f"dgaal label as {annotator}"):
-        yield lambda: LabelSession(
-            open_store(workspace),
-            config=config,
-            workspace=workspace,
-            annotator=annotator,
-            checker=FileChecker(workspace.root, config.pool.source),
-        )
+
+        def opener() -> LabelSession:
+            store = open_store(workspace)
+            try:
+                notice = ask_at_once(workspace, config, store) if config.label.at_once else ""
+            except BaseException:
+                store.close()
+                raise
+            return LabelSession(
+                store,
+                config=config,
+                workspace=workspace,
+                annotator=annotator,
+                checker=FileChecker(workspace.root, config.pool.source),
+                notice=notice,
+            )
+
+        yield opener

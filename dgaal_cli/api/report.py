@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli import atomic
-from dgaal_cli.api.query import CSV_NAME
 from dgaal_cli.api.simulate import SimulationResult, fact_lines, read_simulation
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.image_reader import ImageReader
@@ -27,6 +26,7 @@ from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_diffe
 from dgaal_cli.reports.page import Picture, Section, render
 from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
 from dgaal_cli.rounds.state import round_metrics, trained_rounds
+from dgaal_cli.rounds.stored_query import CSV_NAME
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME
 from dgaal_cli.simulation.plan import FULL_DATA

@@ -150,6 +150,9 @@ class LabelConfig:
     """Show the model's prediction before the annotator answers. Each label records it."""
     gate_ms: Annotated[int, Meta(ge=0, le=60_000)] = 80
     """Milliseconds that an image must be on the screen before an answer to it is accepted."""
+    at_once: bool = True
+    """Choose the first images when a session starts in a workspace without a query and a training:
+    by features if all are computed, else by thumbnails."""
     learner: bool = True
     """Update predictions and order within the round from the answers given so far. Needs the
     round's exported sampler. Each label records it."""

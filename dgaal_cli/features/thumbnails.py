@@ -5,6 +5,8 @@ They tell colors and rough shapes apart, no more, but a thousand images take abo
 
 import contextlib
 import hashlib
+import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,19 +29,23 @@ THUMBNAILS = FeatureSpace(
 """Rows are the RGB values of the thumbnail, 0 to 1."""
 
 
-def add_thumbnails(folder: Path, entries: Iterable[Entry], *, workers: int = 0) -> None:
+def add_thumbnails(
+    folder: Path, entries: Iterable[Entry], *, workers: int = 0, seconds: float = math.inf
+) -> None:
     """Add the thumbnails of images to a feature cache; unreadable images are left out.
 
     Args:
         folder: Folder of the cache, for all spaces.
         entries: Images of a source.
         workers: Decoder processes; 0 starts one per CPU.
+        seconds: Time after which the call ends before all images are read.
 
     Raises:
         BusyError: Another process adds thumbnails to this cache.
         StorageError: The cache cannot be written; what was saved is kept.
         InterruptedRunError: A signal stopped the call; what was saved is kept.
     """
+    until = time.monotonic() + seconds
     batches = decode_stream(entries, size=SIDE, channels=3, workers=workers, reduces=True)
     with CacheWriter(folder, THUMBNAILS) as writer, contextlib.closing(batches):
         for batch in batches:
@@ -47,3 +53,5 @@ def add_thumbnails(folder: Path, entries: Iterable[Entry], *, workers: int = 0) 
             rows = batch.pixels[batch.ok].reshape(-1, THUMBNAILS.dimension) / np.float32(255)
             digests = [own for own, ok in zip(batch.sha256, batch.ok, strict=True) if ok]
             writer.add(digests, rows)
+            if time.monotonic() > until:
+                break

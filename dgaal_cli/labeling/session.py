@@ -50,10 +50,12 @@ class LabelSession:
         annotator: str,
         checker: FileChecker | None = None,
         clock: Callable[[], float] = time.monotonic,
+        notice: str = "",
     ) -> None:
         """Prepare a session; ``open`` starts it, and ``close`` closes its store.
 
-        Without a ``checker``, files of images are not compared. ``clock`` returns seconds.
+        The first view shows ``notice``. Without a ``checker``, files of images are not compared.
+        ``clock`` returns seconds.
         """
         self._store = store
         self._config = config
@@ -74,6 +76,7 @@ class LabelSession:
         self._pages = Pages(self._round, ids)
         self._more = MoreImages(self._round, workspace, lambda: self._config)
         self._serial = 0
+        self._notice = notice
         self._rescue = SessionRescue(workspace.root, text)
         store.on_change(self._rescue)
 
@@ -240,6 +243,7 @@ class LabelSession:
         self, *, note: str = "", is_refused: bool = False, is_hurried: bool = False
     ) -> LabelView:
         self._serial += 1
+        note, self._notice = join_notices(self._notice, note), ""
         classes = tuple(self._store.classes())
         self._rescue.names |= {record.uid: record.name for record in classes}
         open_round, stats, query = self._round, self._round.stats, self._round.query

@@ -8,15 +8,15 @@ import numpy as np
 
 from dgaal_cli import interruption
 from dgaal_cli.config.schema import Config
-from dgaal_cli.events import Emit
+from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.herding import Picks
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule
 from dgaal_cli.rounds.chosen_query import ChosenEntries
-from dgaal_cli.rounds.pool_pixels import sound_items
-from dgaal_cli.rounds.pool_rows import pool_rows
+from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
+from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows
 from dgaal_cli.rounds.query_size import images_to_ask
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Query, QueryEntry
@@ -56,6 +56,9 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         InputDataError: No image can be read.
         PoolGoneError: The pool is missing, or contains no image; the store is unchanged.
     """
+    check_presence(workspace, config, store)
+    if config.encoder.source == "pixels" and store.last_query() is None:
+        emit(Warned(message=ADVICE))
     while True:
         open_ids = store.unanswered()
         size = images_to_ask(
@@ -108,9 +111,7 @@ class _Pool:
             for item in store.items()
             if item.item_id in wanted and not item.is_synthetic and item.state == "ok"
         ]
-        positions, rows = pool_rows(
-            workspace, config, [item.sha256 for item in items], is_urgent=is_urgent, emit=emit
-        )
+        positions, rows = pool_rows(workspace, config, items, is_urgent=is_urgent, emit=emit)
         ids = np.array([item.item_id for item in items], np.int64)[positions]
         known = set(ids.tolist())
         return cls(

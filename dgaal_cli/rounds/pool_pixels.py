@@ -146,6 +146,11 @@ def sound_items(
     return [item for item in checked if item.sample_id not in lost]
 
 
+def check_presence(workspace: Workspace, config: Config, store: Store) -> None:
+    """Raise ``PoolGoneError`` if the pool is missing, or contains none of its images."""
+    _check_pool(workspace, config, _pool_items(store))
+
+
 def _pool_items(store: Store) -> Iterator[ItemRecord]:
     yield from (item for item in store.items() if not item.is_synthetic)
 

