@@ -23,6 +23,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
 from dgaal_cli.store.exchange.base import LabelText
+from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, NewItem
@@ -264,7 +265,7 @@ def _import_labels(store: Store, text: LabelText, found: Survey) -> int:
         ImportedLabel(
             sample_id=item.id,
             label=text.from_text((item.label,), lambda names: uids[names[0]]),
-            annotator="source",
+            annotator=SOURCE,
         )
         for item in found.items
         if item.label is not None

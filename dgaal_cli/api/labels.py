@@ -36,6 +36,7 @@ from dgaal_cli.store.records import (
     DatedAnswer,
     EventRecord,
     MergeConflict,
+    OverruledAnswer,
     Restored,
 )
 from dgaal_cli.tasks.registry import workspace_task
@@ -107,6 +108,8 @@ class ImportedLabels:
     cleared: int
     """Lines whose label was removed since the export; the labels stay."""
     conflicts: tuple[Conflict, ...]
+    overruled: tuple[OverruledAnswer, ...]
+    """Labels of the file that are stored but do not count, and why."""
     new_classes: tuple[str, ...]
     is_dry_run: bool
 
@@ -256,6 +259,7 @@ def import_labels(
         left_out=found.left_out,
         cleared=found.cleared,
         conflicts=tuple(_conflict(conflict, text, names) for conflict in report.conflicts),
+        overruled=report.overruled,
         new_classes=tuple(record.name for record in found.new_classes),
         is_dry_run=is_dry_run,
     )

@@ -14,8 +14,11 @@ from dgaal_cli.escaping import show, spell
 from dgaal_cli.ids import SampleId
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dgaal_cli.api.labels import LoggedEvent
     from dgaal_cli.labeling.disputes import Dispute
+    from dgaal_cli.store.records import OverruledAnswer
 
 app = typer.Typer(
     name="labels",
@@ -28,6 +31,14 @@ app = typer.Typer(
 
 _LISTED = 10
 """Max. number of conflicts of an import that are printed."""
+_NAMED = 3
+"""Max. number of images that are named for each reason."""
+_REASONS = {
+    "decided": "the image has a decision",
+    "outvoted": "more annotators gave another label",
+    "later": "another annotator answered earlier",
+    "source": "labels of the source count only without another answer",
+}
 FormatName = Literal["csv", "jsonl", "imagefolder", "coco", "labelstudio", "fiftyone", "hf"]
 
 
@@ -113,7 +124,8 @@ def import_command(
         is_dry_run=dry_run,
     )
     spelled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.conflicts]
-    if context.printed_json(replace(result, conflicts=tuple(spelled))):
+    overruled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.overruled]
+    if context.printed_json(replace(result, conflicts=tuple(spelled), overruled=tuple(overruled))):
         return
     verb = "would import" if result.is_dry_run else "imported"
     counts = f"{result.added:,} new, {result.replaced:,} changed, {result.unchanged:,} as before"
@@ -127,6 +139,8 @@ def import_command(
             f"without a label now: {result.cleared:,} that the export had; they keep their labels "
             "here, change them with 'dgaal label --review'"
         )
+    if overruled:
+        _print_overruled(context, overruled)
     if spelled:
         print(f"{len(spelled):,} answers differ between the copies; the newer one counts:")
     for conflict in spelled[:_LISTED]:
@@ -344,6 +358,16 @@ def restore_command(
         context.note(f"{result.missing:,} more events are in newer backups{reason}")
     if result.set_aside is not None:
         context.note(f"the previous store is now {show(str(result.set_aside))}")
+
+
+def _print_overruled(context: Context, answers: "Sequence[OverruledAnswer]") -> None:
+    print(f"{len(answers):,} labels of the file do not count, because")
+    for because, reason in _REASONS.items():
+        names = [answer.sample_id for answer in answers if answer.because == because]
+        if names:
+            more = ", ..." if len(names) > _NAMED else ""
+            print(f"  {reason}: {len(names):,} ({', '.join(names[:_NAMED])}{more})")
+    context.note("import the file with --replace to make them count")
 
 
 def _moment(at: str) -> str:

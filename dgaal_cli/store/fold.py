@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.records import EventRecord
 
+SOURCE = "source"
+"""Annotator name of the labels that ``init`` reads from the pool; every other answer beats them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -38,7 +41,8 @@ class Folded:
     flags: dict[str, Fact] = field(default_factory=dict[str, Fact])
     """Current flag of each annotator."""
     verdict: Fact | None = None
-    """Effective answer: newest adjudicated, else majority, else earliest, else inherited."""
+    """Effective answer: newest adjudicated, else majority, else earliest, else of the source, else
+    inherited."""
     done: int = 0
     """Number of annotators who answered; at least ``need`` if adjudicated."""
 
@@ -113,10 +117,11 @@ def _judge(answers: dict[str, Fact]) -> Fact | None:
     adjudicated = [fact for fact in answers.values() if fact.says == "adjudicate"]
     if adjudicated:
         return max(adjudicated, key=_by_time)
+    given = [fact for fact in answers.values() if fact.says in ("label", "cannot_tell")]
+    people = [fact for fact in given if fact.annotator != SOURCE]
     votes: defaultdict[Hashable, list[Fact]] = defaultdict(list)
-    for fact in sorted(answers.values(), key=_by_time):
-        if fact.says in ("label", "cannot_tell"):
-            votes[fact.label].append(fact)
+    for fact in sorted(people or given, key=_by_time):
+        votes[fact.label].append(fact)
     if votes:
         return max(votes.values(), key=len)[0]  # of several, the one with the earliest answer
     inherited = [fact for fact in answers.values() if fact.says == "inherit"]

@@ -212,8 +212,8 @@ class LabelReader(Protocol):
     def labels(self, *, watermark: int | None = None) -> list[LabelRecord]:
         """Return the effective label of each labeled item, by item number.
 
-        It is the adjudicated label, else the majority, else the earliest; an inherited label only
-        without an answer.
+        It is the adjudicated label, else the majority, else the earliest; a label of the source
+        only without another answer, and an inherited label only without any answer.
 
         Args:
             watermark: Only use events up to this number; None for all.

@@ -345,6 +345,20 @@ class MergeConflict:
     """The older one, which stays in the history."""
 
 
+OverruledBecause = Literal["decided", "outvoted", "later", "source"]
+"""Why an answer is not the label: a decision counts, more annotators gave another answer, an
+earlier answer counts, or it is a label of the source and another answer counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverruledAnswer:
+    """An imported answer that is not the label of its image."""
+
+    sample_id: SampleId
+    annotator: str
+    because: OverruledBecause
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
     """Result of an import; the four counts add up to the number of lines."""
@@ -358,6 +372,8 @@ class ImportReport:
     """Lines older than another answer of the same annotator, stored in the history only."""
     conflicts: tuple[MergeConflict, ...] = ()
     """Differences between copies, in the order of the lines."""
+    overruled: tuple[OverruledAnswer, ...] = ()
+    """Answers of the lines that are stored but are not the label of their image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from collections import Counter
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from dgaal_cli.store.records import (
 from dgaal_cli.store.sqlite import classes, event_rows, items, label_rows
 from dgaal_cli.store.sqlite.answers import NewEvent, append, append_all
 from dgaal_cli.store.sqlite.connection import Connection
+from dgaal_cli.store.sqlite.overruled import overruled
 from dgaal_cli.store.sqlite.queries import Operator
 
 INHERITING = "dgaal"
@@ -165,6 +167,8 @@ class _Importer:
         """Keys and ids of the new events, which the tables do not show yet."""
         self._count: Counter[str] = Counter()
         self._conflicts: list[MergeConflict] = []
+        self._given: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
+        """Items that each annotator's lines answer."""
 
     def add(self, batch: Sequence[ImportedLabel]) -> None:
         """Append the events of some labels, where they need one, and count the labels."""
@@ -184,11 +188,18 @@ class _Importer:
                 compare = self._state if label.op_id is None else self._merge
                 outcome = compare(label, stated, place)
             self._count[outcome] += 1
+            if stated.is_answer and not place.is_flag and outcome != "older":
+                self._given[label.annotator].append(item.item_id)
         self._flush()
 
     def report(self) -> ImportReport:
         """Return the counts."""
-        return ImportReport(**self._count, conflicts=tuple(self._conflicts))
+        found = [
+            answer
+            for annotator, given in self._given.items()
+            for answer in overruled(self._connection, annotator, given)
+        ]
+        return ImportReport(**self._count, conflicts=tuple(self._conflicts), overruled=tuple(found))
 
     def _find_stored(self, chosen: Sequence[ItemId], batch: Sequence[ImportedLabel]) -> None:
         """Find the events that labels are compared with; most labels of an import need none."""

@@ -178,7 +178,10 @@ _V3 = (
 # Earlier versions chose among equal numbers of votes by the order of the events, this one by time.
 _V4 = ("""CREATE INDEX event_time ON event(annotator, at_us)""",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4)
+# Earlier versions counted the labels of the source like those of a person: the caller recomputes.
+_V5 = ()
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5)
 """Statements from version ``n`` to ``n + 1``; released ones are never edited."""
 
 

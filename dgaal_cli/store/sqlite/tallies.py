@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from dgaal_cli.ids import ItemId
+from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.records import AnswerTally, DisputedItem
 from dgaal_cli.store.sqlite import label_rows
 from dgaal_cli.store.sqlite.items import decode_path
 
-_GIVEN = "says IN ('label','cannot_tell','adjudicate')"
+_GIVEN = f"says IN ('label','cannot_tell','adjudicate') AND annotator <> '{SOURCE}'"
 # Equal labels have equal ids.
 _DIFFER = """GROUP BY item_id HAVING min(ifnull(label_id, 0)) <> max(ifnull(label_id, 0))
     AND NOT max(says = 'adjudicate')"""
