@@ -7,7 +7,8 @@ The Python API has a function for every command, loaded when first used::
     workspace = dgaal.open_workspace("work")
     dgaal.train(workspace, dgaal.configuration(workspace))
 
-Each returns a result and prints nothing; ``dgaal.labels`` holds those of ``dgaal labels``.
+Each returns a result and prints nothing; ``dgaal.labels`` holds those of ``dgaal labels``,
+``dgaal.pool`` those of ``dgaal pool``.
 """
 
 from importlib import import_module
@@ -33,11 +34,13 @@ _API = {
     "Plan": "dgaal_cli.api.simulate:Plan",
     "report_simulation": "dgaal_cli.api.report:report_simulation",
     "labels": "dgaal_cli.api.labels:",
+    "pool": "dgaal_cli.api.pool:",
 }
 """Public name to ``module:object``, or to a module; importing the package imports none of them."""
 
 if TYPE_CHECKING:
     from dgaal_cli.api import labels as labels
+    from dgaal_cli.api import pool as pool
     from dgaal_cli.api.demo import demo as demo
     from dgaal_cli.api.doctor import doctor as doctor
     from dgaal_cli.api.encoders import list_encoders as list_encoders

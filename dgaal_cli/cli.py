@@ -32,6 +32,7 @@ COMMANDS = {
     "score": "Score images offline with an exported sampler.",
     "generate": "Synthesize images with a generator.",
     "labels": "Export, import and review labels.",
+    "pool": "Compare the pool with the workspace, and add its new images.",
     "simulate": "Compare methods on labeled images.",
     "report": "Plot curves, queries and health on one page.",
     "status": "Show the state of the workspace.",

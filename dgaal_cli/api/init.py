@@ -11,6 +11,7 @@ from typing import Any
 from dgaal_cli import atomic
 from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
 from dgaal_cli.config.schema import Config, EncoderConfig
+from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sources import open_source
@@ -126,7 +127,8 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     chosen = None
     if request.encoder != AUTO:  # an encoder that does not work fails before the long survey
         chosen = open_encoder(request.encoder, base=request.base, downloads=request.downloads)
-    found = survey(source, emit=emit)
+    known = KnownFiles()
+    found = survey(source, known=known, emit=emit)
     chosen = chosen or choose_encoder(found.median_side)
     classes = _classes(request, found)
     pool = {
@@ -149,6 +151,7 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     side = side_for(config.encoder.source, found.median_side, limit=config.network.max_image_size)
     config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
     result = _write(workspace, config, request, found, classes)
+    known.save(workspace.cache_path)
     return replace(result, encoder_note=chosen.note)
 
 

@@ -19,6 +19,7 @@ from dgaal_cli.data.decode_stream import decode_stream, decode_to, image_digest
 from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.reading import Reading, counting
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.data.unreadable import UnreadableImageError
@@ -32,7 +33,7 @@ _MAX_LOOKUPS = 64
 _KEPT_CACHES = 6
 _RULE = "whole-decode"
 """How pixels are computed; part of the digest of a cache."""
-_LOOK = Shape(side=32, channels=3, hashes=True, reduces=True, looks=True)
+LOOK = Shape(side=32, channels=3, hashes=True, reduces=True, looks=True)
 """How a survey decodes an image."""
 
 
@@ -88,12 +89,19 @@ class ChangedPoolError(InputDataError):
         self.differences = tuple(differences)
 
 
-def survey(source: Source, *, workers: int = 0, emit: Emit = ignore) -> Survey:
+def survey(
+    source: Source,
+    *,
+    workers: int = 0,
+    known: KnownFiles | None = None,
+    emit: Emit = ignore,
+) -> Survey:
     """Read, hash and decode every image of a pool once.
 
     Args:
         source: The pool.
         workers: Decoder processes; 0 starts one per CPU.
+        known: Gets the digest of each file that is read.
         emit: Listener for progress.
 
     Raises:
@@ -103,7 +111,7 @@ def survey(source: Source, *, workers: int = 0, emit: Emit = ignore) -> Survey:
     items: list[Surveyed] = []
     unreadable: list[tuple[SampleId, str]] = []
     is_color = False
-    batches = decode_to(_LOOK, source.entries(), workers=workers, chunk=64)
+    batches = decode_to(LOOK, source.entries(), workers=workers, chunk=64)
     with contextlib.closing(batches), counting(source, emit) as total:
         reading = Reading(emit, total)
         for batch in batches:
@@ -111,6 +119,8 @@ def survey(source: Source, *, workers: int = 0, emit: Emit = ignore) -> Survey:
             reading.add(len(batch.entries), unreadable=len(batch.entries) - int(batch.ok.sum()))
             is_color = is_color or any(batch.is_color)
             _collect(batch, items, unreadable)
+            if known is not None:
+                _remember(batch, known)
     if not items:
         raise InputDataError(_no_images_message(source, unreadable))
     return Survey(
@@ -262,6 +272,16 @@ def _collect(
                 split=entry.split,
             )
         )
+
+
+def _remember(batch: DecodedBatch, known: KnownFiles) -> None:
+    for row, entry in enumerate(batch.entries):
+        if not batch.ok[row] or not isinstance(entry.read, FileBytes):
+            continue
+        with contextlib.suppress(OSError):
+            status = os.stat(entry.read.path)  # noqa: PTH116 - hot
+            if (status.st_size, status.st_mtime_ns) == (batch.sizes[row], batch.changed_at[row]):
+                known.add(entry.id, status, batch.sha256[row])
 
 
 def _no_images_message(source: Source, unreadable: list[tuple[SampleId, str]]) -> str:

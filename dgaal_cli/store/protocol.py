@@ -31,6 +31,8 @@ from dgaal_cli.store.records import (
     Lease,
     NewItem,
     NewSynthetic,
+    PoolChange,
+    PoolFile,
     Provenance,
     Query,
     QueryEntry,
@@ -122,6 +124,14 @@ class Images(Protocol):
 
     def add_items(self, new: Iterable[NewItem]) -> AddedItems:
         """Add pool images in one transaction; images with equal bytes share one item."""
+        ...
+
+    def pool_files(self) -> list[PoolFile]:
+        """Return each name of each pool image, in the order in which the names were added."""
+        ...
+
+    def change_pool(self, change: PoolChange) -> AddedItems:
+        """Change the images of the pool and their names in one transaction."""
         ...
 
     def add_synthetic(self, new: Iterable[NewSynthetic]) -> list[ItemId]:

@@ -1,6 +1,7 @@
 """Arguments and results of the label store: frozen values, standard library only."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -65,6 +66,37 @@ class NewItem:
     size_bytes: int
     width: int
     height: int
+
+
+class PoolFile(NamedTuple):
+    """One name of a pool image. A tuple, because pools have millions of them."""
+
+    sample_id: SampleId
+    item_id: ItemId
+    sha256: bytes
+    """Digest of the image, which the file may no longer have."""
+    state: ItemState
+    """State of the image."""
+    is_first: bool
+    """Whether the image is read by this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolChange:
+    """How the images of the pool and their names change; labels and events stay as they are."""
+
+    new: Sequence[NewItem] = ()
+    """Images to add; a name may have shown another image before."""
+    names: Sequence[tuple[SampleId, ItemId]] = ()
+    """Names that show these images from now on."""
+    firsts: Mapping[ItemId, SampleId] = field(default_factory=dict[ItemId, SampleId])
+    """The name by which each of these images is read from now on; ``names`` contains it too."""
+    states: Mapping[ItemId, ItemState] = field(default_factory=dict[ItemId, ItemState])
+    """New states of images."""
+    unreadable: Sequence[tuple[SampleId, str]] = ()
+    """Files that cannot be read, with the reason."""
+    readable: Sequence[SampleId] = ()
+    """Files that are no longer unreadable, or no longer there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

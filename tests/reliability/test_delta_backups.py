@@ -108,3 +108,13 @@ def test_control_delta_that_continues_any_store_is_caught(
     monkeypatch.setattr(deltas, "continues", lambda *_: True)
     with pytest.raises((AssertionError, DgaalError, sqlite3.Error)):
         live_often(tmp_path, seed, 10, 100)
+
+
+@pytest.mark.slow
+def test_control_delta_after_other_names_is_caught(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A delta has no names of images that the copy before has already."""
+    monkeypatch.setattr(deltas, "_generation", lambda _: "")
+    with pytest.raises((AssertionError, DgaalError, sqlite3.Error)):
+        live_often(tmp_path, seed, 10, 100)

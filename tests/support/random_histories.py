@@ -12,12 +12,13 @@ from asked_stores import FakeClock, new_item
 from class_labels import as_label
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import ItemId
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import (
     Answer,
     ImportedLabel,
     NewSynthetic,
+    PoolChange,
     Query,
     QueryEntry,
     Shown,
@@ -73,6 +74,7 @@ class History:
             self.ask,
             self.change_classes,
             self.change_states,
+            self.change_pool,
             self.give_labels,
             self.promote,
             self.export,
@@ -119,6 +121,29 @@ class History:
         number = self.random.randrange(40)
         self.store.add_items(
             new_item(f"{number + k}\udce9.png", f"{(number + k) // 2}{k % 3}") for k in range(4)
+        )
+
+    def change_pool(self) -> None:
+        """Let two images exchange their names, and a new image take the name of a third."""
+        items = [item for item in self.store.items() if not item.is_synthetic]
+        if len(items) < 3:
+            return
+        one, two, three = self.random.sample(items, 3)
+        aside = SampleId(f"{three.sample_id}@{three.sha256.hex()}")
+        firsts = {
+            one.item_id: two.sample_id,
+            two.item_id: one.sample_id,
+            three.item_id: aside,
+        }
+        self.store.change_pool(
+            PoolChange(
+                new=[new_item(three.sample_id, secrets.token_hex(4))],
+                names=[(name, item_id) for item_id, name in firsts.items()],
+                firsts=firsts,
+                states={three.item_id: "missing"},
+                unreadable=[(SampleId("cut.png"), "cut short")],
+                readable=[one.sample_id],
+            )
         )
 
     def add_synthetic(self) -> None:

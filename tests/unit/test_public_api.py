@@ -63,8 +63,9 @@ def test_every_command_has_a_function_in_the_api():
     from dgaal_cli.cli import app
 
     functions = {NOUNS.get(name, name) for name in get_group(app).commands}
-    assert functions <= VERBS | {"labels"} <= set(dgaal_cli.__dir__())
+    assert functions <= VERBS | {"labels", "pool"} <= set(dgaal_cli.__dir__())
     assert all(hasattr(dgaal_cli.labels, name) for name in LABEL_VERBS)
+    assert all(hasattr(dgaal_cli.pool, name) for name in ("pool_status", "pool_update"))
 
 
 def undocumented(function) -> list[str]:

@@ -17,6 +17,7 @@ from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.sqlite import projection, schema
 from dgaal_cli.store.sqlite.history import watermark
+from dgaal_cli.store.sqlite.pool_changes import GENERATION
 
 SUFFIX = ".delta"
 
@@ -31,12 +32,16 @@ GROWING = (
     "event",
     "artifact",
 )
-"""Tables whose rows are never changed or deleted, except for some columns of ``item``."""
+"""Tables whose rows are never changed or deleted, except for some columns of ``item``.
+
+Where names of images change, ``GENERATION`` does too, and the next backup is a full copy."""
 WHOLE = ("meta", "class", "query", "unreadable", "lease")
 """Small tables whose rows change."""
 
 Marks = dict[str, tuple[int, str]]
-"""The number of the newest row of each table of ``GROWING``, and a digest of that row."""
+"""The number of the newest row of each table of ``GROWING``, and a digest of that row.
+
+``GENERATION`` has a mark, too, if images got other names."""
 
 _BATCH = 1000
 # One text of changed columns for all images in their order; an image with the defaults has none.
@@ -81,18 +86,25 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_marks(connection: sqlite3.Connection) -> Marks:
     """Return the marks of a store."""
-    return {table: _mark(connection, table) for table in GROWING}
+    marks = {table: _mark(connection, table) for table in GROWING}
+    generation = _generation(connection)
+    return {**marks, GENERATION: (0, generation)} if generation else marks
 
 
 def continues(connection: sqlite3.Connection, base: Base) -> bool:
     """Check whether the store contains the rows of a backup, so that a delta can continue it.
 
-    It does not after an older store was restored or copied over this one.
+    It does not after an older store was restored or copied over this one, or after images of the
+    pool got other names.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version == base.version == schema.latest_version() and all(
-        _mark(connection, table, newest=base.marks[table][0]) == base.marks[table]
-        for table in GROWING
+    return (
+        version == base.version == schema.latest_version()
+        and _generation(connection) == base.marks.get(GENERATION, (0, ""))[1]
+        and all(
+            _mark(connection, table, newest=base.marks[table][0]) == base.marks[table]
+            for table in GROWING
+        )
     )
 
 
@@ -174,6 +186,11 @@ def apply(connection: sqlite3.Connection, deltas: Iterable[Delta]) -> None:
     for start in range(0, len(chosen), _BATCH):
         projection.refresh(connection, chosen[start : start + _BATCH])
     connection.execute("COMMIT")
+
+
+def _generation(connection: sqlite3.Connection) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (GENERATION,)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def _mark(

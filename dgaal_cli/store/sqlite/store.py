@@ -27,7 +27,15 @@ from dgaal_cli.store.records import (
     Undone,
 )
 from dgaal_cli.store.sqlite import answers as answer_rows
-from dgaal_cli.store.sqlite import backups, history, imports, projection, queries, tallies
+from dgaal_cli.store.sqlite import (
+    backups,
+    history,
+    imports,
+    pool_changes,
+    projection,
+    queries,
+    tallies,
+)
 from dgaal_cli.store.sqlite import classes as class_rows
 from dgaal_cli.store.sqlite import counts as item_counts
 from dgaal_cli.store.sqlite import items as item_rows
@@ -127,6 +135,8 @@ class SqliteStore:
     items_by_sample = _reads(item_rows.of_samples)
     replaced = _reads(item_rows.replaced)
     quarantined = _reads(item_rows.quarantined)
+    pool_files = _reads(pool_changes.files)
+    change_pool = _writes(pool_changes.apply)
     add_items = _writes(item_rows.add)
     add_synthetic = _writes(item_rows.add_synthetic)
     mark_unreadable = _writes(item_rows.mark_unreadable)

@@ -7,7 +7,7 @@ from class_labels import as_label, name_of
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ItemId, SampleId
-from dgaal_cli.store.records import AddedItems, NewSynthetic
+from dgaal_cli.store.records import AddedItems, ImportedLabel, NewSynthetic, PoolChange
 
 HOSTILE = [
     "\x1b]52;c;aGk=\x07.png",
@@ -49,6 +49,47 @@ def test_changed_file_keeps_the_item_of_its_old_bytes(store, make_item):
     assert store.add_items([make_item("a", "old")]).known == 1
     assert store.item(ItemId(1)).state == "ok"
     assert cat.position == 0
+
+
+def test_images_exchange_names_and_keep_their_labels(store, make_item):
+    cat = store.add_class("cat")
+    store.add_items([make_item("a"), make_item("b")])
+    label = ImportedLabel(sample_id=SampleId("a"), label=as_label(cat.uid), annotator="ann")
+    store.import_labels([label])
+    firsts = {ItemId(1): SampleId("b"), ItemId(2): SampleId("a")}
+    names = [(name, item_id) for item_id, name in firsts.items()]
+    store.change_pool(PoolChange(firsts=firsts, names=names))
+    assert [(i.item_id, i.sample_id) for i in store.items()] == [(1, "b"), (2, "a")]
+    assert [(file.sample_id, file.item_id) for file in store.pool_files()] == [("a", 2), ("b", 1)]
+    assert [record.sample_id for record in store.labels()] == ["b"]
+    assert store.check() == []
+
+
+def test_new_image_takes_the_name_of_one_that_is_set_aside(store, make_item):
+    store.add_items([make_item("a", "old"), make_item("b")])
+    change = PoolChange(
+        new=[make_item("a", "new"), make_item("c", "new")],
+        names=[(SampleId("a@1"), ItemId(1))],
+        firsts={ItemId(1): SampleId("a@1")},
+        states={ItemId(1): "missing"},
+        unreadable=[(SampleId("b2"), "cut short")],
+    )
+    assert store.change_pool(change) == AddedItems(new=1, duplicates=1)
+    assert store.item_by_sample(SampleId("a")).item_id == 3
+    assert store.item_by_sample(SampleId("c")).item_id == 3
+    assert store.item_by_sample(SampleId("a@1")).state == "missing"
+    assert store.quarantined() == [("b2", "cut short")]
+    store.change_pool(PoolChange(readable=[SampleId("b2")], states={ItemId(1): "ok"}))
+    assert store.quarantined() == store.replaced() == []
+
+
+def test_refused_change_of_the_pool_changes_nothing(store, make_item):
+    store.add_items([make_item("a"), make_item("b")])
+    before = store.pool_files()
+    change = PoolChange(new=[make_item("c"), make_item("\ud800", "d")])
+    with pytest.raises(UsageError):
+        store.change_pool(change)
+    assert store.pool_files() == before
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -1,0 +1,143 @@
+"""Compare the pool with the workspace, and take its changes into the store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.known_files import KnownFiles
+from dgaal_cli.data.presence import check_pool, folder_of, is_gone_from, may_exist
+from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.ids import SampleId
+from dgaal_cli.rounds.pool_comparison import PoolPlan, compare
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import PoolChange, PoolFile
+from dgaal_cli.workspace import Workspace
+
+__all__ = ["PoolReport", "PoolUpdate", "pool_status", "pool_update"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReport:
+    """How the pool differs from the workspace."""
+
+    plan: PoolPlan
+    away: tuple[SampleId, ...]
+    """Images that were not found, in folders that are empty or missing: perhaps another disk."""
+    answered: frozenset[SampleId]
+    """Changed images that have a label or another answer, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolUpdate:
+    """What ``pool_update`` found and did."""
+
+    report: PoolReport
+    added: int
+    """Images that the store did not have."""
+    is_applied: bool
+    """Whether the store was changed; False in a dry run, or if nothing was to change."""
+    is_accepted: bool
+    """Whether the new content of changed files was accepted."""
+
+
+def pool_status(workspace: Workspace, config: Config, *, emit: Emit = ignore) -> PoolReport:
+    """Compare the pool with the store; change nothing.
+
+    Args:
+        workspace: Workspace of the pool.
+        config: Configuration of the workspace.
+        emit: Listener for progress.
+
+    Raises:
+        PoolGoneError: The pool is missing, or contains no image of the workspace.
+        InputDataError: The pool cannot be read.
+        InterruptedRunError: A signal requested a stop.
+    """
+    with open_store(workspace, read_only=True) as store:
+        return _report(workspace, config, store, emit)
+
+
+def pool_update(
+    workspace: Workspace,
+    config: Config,
+    *,
+    is_dry_run: bool = False,
+    accept: Callable[[PoolReport], bool] = lambda _: False,
+    emit: Emit = ignore,
+) -> PoolUpdate:
+    """Take the changes of the pool into the store, in one transaction.
+
+    New images are added, renamed ones keep their labels, and unreadable ones that can be read again
+    are used again. A file with new content is a new image, if it is accepted: the labels stay with
+    the old content, which is set aside under its name and a part of its digest.
+
+    Args:
+        workspace: Workspace of the pool.
+        config: Configuration of the workspace.
+        is_dry_run: Only say what would change.
+        accept: Called with the plan before the store is changed; returns whether files with new
+            content are accepted. It may raise to stop the update.
+        emit: Listener for progress.
+
+    Raises:
+        BusyError: Another process updates the pool.
+        PoolGoneError: The pool is missing, or contains no image of the workspace.
+        InputDataError: The pool cannot be read.
+        InterruptedRunError: A signal requested a stop.
+    """
+    with (
+        workspace.lock("pool", doing="updating the pool"),
+        open_store(workspace, read_only=is_dry_run) as store,
+    ):
+        report = _report(workspace, config, store, emit)
+        is_accepted = accept(report)
+        change = report.plan.change(accepts_changed=is_accepted)
+        if is_dry_run or change == PoolChange():
+            return PoolUpdate(report=report, added=0, is_applied=False, is_accepted=is_accepted)
+        added = store.change_pool(change).new
+    return PoolUpdate(report=report, added=added, is_applied=True, is_accepted=is_accepted)
+
+
+def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> PoolReport:
+    files = store.pool_files()
+    source = _open(workspace, config, files)
+    known = KnownFiles.load(workspace.cache_path)
+    plan = compare(
+        source, files, dict(store.quarantined()), known, workers=config.threads, emit=emit
+    )
+    check_pool(workspace.root, config.pool.source, files, lambda _: plan.finds_any)
+    if plan.is_empty:
+        known.set_container(source.stamp())
+    known.save(workspace.cache_path)
+    folder = folder_of(workspace.root, config.pool.source)
+    away = {
+        name
+        for name, item_id in plan.missing
+        if folder is not None and item_id not in plan.asides and not is_gone_from(folder, name)
+    }
+    names = {each.item_id: each.new.sample_id for each in plan.changed}
+    answered = store.verdicts(items=names)
+    return PoolReport(
+        plan=replace(plan, missing=tuple(m for m in plan.missing if m[0] not in away)),
+        away=tuple(sorted(away)),
+        answered=frozenset(names[item_id] for item_id in answered),
+    )
+
+
+def _open(workspace: Workspace, config: Config, files: list[PoolFile]) -> Source:
+    spec = config.pool.source
+    check_pool(workspace.root, spec, (), lambda _: True)
+    try:
+        return open_source(spec, base=workspace.root)
+    except InputDataError:  # an empty folder may be a disk that is not mounted
+        folder = folder_of(workspace.root, spec)
+        check_pool(
+            workspace.root,
+            spec,
+            files,
+            lambda file: folder is None or may_exist(folder / file.sample_id),
+        )
+        raise

@@ -1,0 +1,181 @@
+"""``dgaal pool``: what changed in the pool since the workspace saw it, and taking it up."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dgaal_cli.commands._context import Context
+from dgaal_cli.escaping import show
+
+if TYPE_CHECKING:
+    from dgaal_cli.api.pool import PoolReport
+
+app = typer.Typer(
+    name="pool",
+    help="Compare the pool with the workspace, and add its new images.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+EXIT_LEFT_OUT = 3
+_LISTED = 5
+"""Max. number of names of each kind that are printed."""
+
+
+@app.command("status")
+def status_command(ctx: typer.Context) -> None:
+    """Show which files of the pool are new, renamed, changed, missing or readable again."""
+    from dgaal_cli import interruption
+    from dgaal_cli.api.pool import pool_status
+
+    context: Context = ctx.obj
+    with interruption.listening():
+        report = pool_status(context.workspace(), context.config(), emit=context.listener())
+    if context.printed_json(_document(report)):
+        return
+    _print_plan(report)
+    if not report.plan.is_empty:
+        print(f"next: {context.dgaal} pool update")
+
+
+def _print_plan(report: "PoolReport") -> None:
+    plan = report.plan
+    print(f"{plan.unchanged:,} images are as the workspace knows them")
+    _print_kind("new", [item.sample_id for item in plan.new])
+    _print_kind("renamed", [(each.old, each.new) for each in plan.renamed])
+    _print_kind("further names of known images", [name for name, _ in plan.copies])
+    _print_kind("readable again", plan.repaired)
+    _print_kind("left out before, now back", [name for name, _ in plan.restored])
+    answered = f", {len(report.answered):,} of them with answers" if report.answered else ""
+    _print_kind("changed", [each.new.sample_id for each in plan.changed], more=answered)
+    _print_kind("missing", [name for name, _ in plan.missing])
+    _print_kind("not found, in folders that are empty or missing", report.away)
+    _print_kind("unreadable", plan.unreadable, between=": ")
+    _print_kind("unreadable before, now gone", plan.unlisted)
+    _print_kind("changed while they were read, run the command again", plan.unstable)
+
+
+def _print_kind(
+    title: str,
+    names: Sequence[str | tuple[str, str]],
+    *,
+    more: str = "",
+    between: str = " -> ",
+) -> None:
+    if not names:
+        return
+    print(f"  {title}: {len(names):,}{more}")
+    for name in names[:_LISTED]:
+        print(f"    {between.join(map(show, (name,) if isinstance(name, str) else name))}")
+    if len(names) > _LISTED:
+        print(f"    ... and {len(names) - _LISTED:,} more (--json lists all)")
+
+
+def _document(report: "PoolReport") -> dict[str, Any]:
+    plan = report.plan
+    return {
+        "unchanged": plan.unchanged,
+        "new": [show(item.sample_id) for item in plan.new],
+        "renamed": [{"old": show(each.old), "new": show(each.new)} for each in plan.renamed],
+        "copies": [show(name) for name, _ in plan.copies],
+        "repaired": [show(name) for name in plan.repaired],
+        "restored": [show(name) for name, _ in plan.restored],
+        "changed": [
+            {
+                "id": show(each.new.sample_id),
+                "has_answers": each.new.sample_id in report.answered,
+                "old_id": show(each.aside),
+            }
+            for each in plan.changed
+        ],
+        "missing": [show(name) for name, _ in plan.missing],
+        "away": [show(name) for name in report.away],
+        "unreadable": [{"id": show(name), "reason": show(why)} for name, why in plan.unreadable],
+        "unlisted": [show(name) for name in plan.unlisted],
+        "unstable": [show(name) for name in plan.unstable],
+    }
+
+
+@app.command("update")
+def update_command(
+    ctx: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change.")
+    ] = False,
+    accept_changed: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changed",
+            help="Take files with new content as new images; labels stay with the old content.",
+        ),
+    ] = False,
+) -> None:
+    """Add new images, follow renamed ones by content, and look again at unreadable ones."""
+    from dgaal_cli import interruption
+    from dgaal_cli.api.pool import pool_update
+
+    context: Context = ctx.obj
+
+    def accept(report: "PoolReport") -> bool:
+        if not context.json:
+            _print_plan(report)
+        if accept_changed or dry_run or not report.plan.changed:
+            return accept_changed
+        return not context.json and _confirmed(report)
+
+    with interruption.listening():
+        result = pool_update(
+            context.workspace(),
+            context.config(),
+            is_dry_run=dry_run,
+            accept=accept,
+            emit=context.listener(),
+        )
+    plan = result.report.plan
+    refused = [] if result.is_accepted else [each.new.sample_id for each in plan.changed]
+    document = {
+        **_document(result.report),
+        "added": result.added,
+        "is_applied": result.is_applied,
+        "refused": [show(name) for name in refused],
+    }
+    if not context.printed_json(document):
+        print(_outcome(dry_run=dry_run, is_applied=result.is_applied, added=result.added))
+    if dry_run:
+        return
+    if refused:
+        context.note(_refusal(refused))
+    if refused or plan.unreadable or plan.unstable:
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+def _confirmed(report: "PoolReport") -> bool:
+    if not sys.stdin.isatty():
+        return False
+    labels = (
+        f"; {len(report.answered):,} of them have answers, which stay with the old content, and "
+        "the images are asked again"
+        if report.answered
+        else ""
+    )
+    return typer.confirm(
+        f"take the {len(report.plan.changed):,} changed files as new images{labels}?", err=True
+    )
+
+
+def _outcome(*, dry_run: bool, is_applied: bool, added: int) -> str:
+    if dry_run:
+        return "nothing was changed (--dry-run)"
+    return f"the pool is updated: {added:,} images added" if is_applied else "nothing to update"
+
+
+def _refusal(names: Sequence[str]) -> str:
+    listed = ", ".join(map(show, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
+    return (
+        f"not accepted, because their content changed: {listed}; put the old files back, or take "
+        "the new ones as new images with --accept-changed"
+    )
