@@ -43,6 +43,7 @@ def label(
     """Label the open query in the terminal, or run the next round."""
     from dgaal_cli.api.label import open_session
     from dgaal_cli.labeling.annotators import default_annotator
+    from dgaal_cli.labeling.background_features import features_in_background
 
     context: Context = ctx.obj
     if images not in _IMAGES:
@@ -64,7 +65,10 @@ def label(
     name = annotator or default_annotator()
     # Imported by name: the command line and the terminal interface do not depend on each other.
     terminal: Any = import_module("dgaal_cli.tui.start")
-    with open_session(workspace, config, annotator=name) as opener:
+    with (
+        open_session(workspace, config, annotator=name) as opener,
+        features_in_background(workspace, config),
+    ):
         if is_plain:
             code = terminal.start_plain(opener)
         else:

@@ -153,6 +153,9 @@ class LabelConfig:
     at_once: bool = True
     """Choose the first images when a session starts in a workspace without a query and a training:
     by features if all are computed, else by thumbnails."""
+    features: bool = True
+    """Compute the encoder's features in the background of a session, at low priority; the next
+    query uses them."""
     learner: bool = True
     """Update predictions and order within the round from the answers given so far. Needs the
     round's exported sampler. Each label records it."""

@@ -1,8 +1,12 @@
 """Fill the feature cache from a source by the configured encoder."""
 
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgaal_cli import interruption
 from dgaal_cli.config.schema import (
     Config,
     Crop,
@@ -14,13 +18,15 @@ from dgaal_cli.config.schema import (
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.encoders.registry import load_encoder, located
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import BusyError, UsageError
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.features.cache import RefusedShard, cache_folder
 from dgaal_cli.features.fill import FeatureEncoder, FillResult, fill
 from dgaal_cli.features.space import FeatureSpace
 from dgaal_cli.features.writer import CacheWriter
 from dgaal_cli.workspace import Workspace
+
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +47,7 @@ class FeaturesResult:
     """Damaged files that were removed; their images have new features if the source has them."""
 
 
-def compute_features(
+def compute_features(  # noqa: PLR0913 - every option of one run
     workspace: Workspace,
     config: Config,
     *,
@@ -50,6 +56,7 @@ def compute_features(
     encoder: str = "",
     checks_all: bool = False,
     workers: int = 0,
+    waits: bool = False,
     emit: Emit = ignore,
 ) -> FeaturesResult:
     """Compute the features that the cache does not have yet.
@@ -62,6 +69,8 @@ def compute_features(
         encoder: Encoder to use instead of the configured one, with default settings.
         checks_all: Whether to read the whole cache and compare it with its digests first.
         workers: Decoder processes; 0 starts one per CPU.
+        waits: Whether to wait while another process fills the cache for the same encoder, such as
+            that of a label session.
         emit: Listener for progress.
 
     Raises:
@@ -78,7 +87,9 @@ def compute_features(
     loaded = _pretrained(settings, config.pool)
     space = space_of(loaded, config.features)
     folder = cache_folder(workspace, config.features)
-    with CacheWriter(folder, space, checks_all=checks_all) as writer:
+    with _opened(
+        CacheWriter(folder, space, checks_all=checks_all), waits=waits, emit=emit
+    ) as writer:
         for refused in writer.refused:
             emit(Warned(message=_refusal(refused)))
         filled = fill(
@@ -104,6 +115,26 @@ def compute_features(
     )
 
 
+@contextmanager
+def _opened(writer: CacheWriter, *, waits: bool, emit: Emit) -> Generator[CacheWriter]:
+    """Open a writer; with ``waits``, as soon as no other process has it open."""
+    with ExitStack() as stack:
+        is_told = False
+        while True:
+            try:
+                stack.enter_context(writer)
+                break
+            except BusyError:
+                if not waits:
+                    raise
+            if not is_told:
+                emit(Warned(message="another process computes the features; waiting for it"))
+                is_told = True
+            interruption.check("stopped while waiting for the features; nothing was changed")
+            time.sleep(_POLL_S)
+        yield writer
+
+
 def space_of(encoder: FeatureEncoder, settings: FeaturesConfig) -> FeatureSpace:
     """Return the space of an encoder's features under the settings of the cache."""
     return FeatureSpace(
@@ -112,6 +143,15 @@ def space_of(encoder: FeatureEncoder, settings: FeaturesConfig) -> FeatureSpace:
         dtype=settings.dtype,
         dimension=encoder.dimension,
     )
+
+
+def configured_space(config: Config) -> FeatureSpace:
+    """Return the space of the features that ``compute_features`` computes by default.
+
+    Raises:
+        DgaalError: The encoder does not work here.
+    """
+    return space_of(_pretrained(config.encoder, config.pool), config.features)
 
 
 def _pretrained(settings: EncoderConfig, pool: PoolConfig) -> Encoder:

@@ -10,11 +10,10 @@ import numpy as np
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.data.sources.base import Entry
-from dgaal_cli.encoders.registry import load_encoder, located
 from dgaal_cli.errors import DgaalError, InputDataError, InterruptedRunError
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows, FeatureCache, as_digests, cache_folder
-from dgaal_cli.features.compute import compute_features, space_of
+from dgaal_cli.features.compute import compute_features, configured_space
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.features.space import FeatureSpace
 from dgaal_cli.features.thumbnails import THUMBNAILS, add_thumbnails
@@ -22,6 +21,7 @@ from dgaal_cli.ids import SampleId
 from dgaal_cli.store.records import ItemRecord
 from dgaal_cli.workspace import Workspace
 
+NOT_YET = "the features are not computed yet: images are compared by thumbnails"
 URGENT_S = 2.0
 """Seconds of making thumbnails while a person waits."""
 MAX_URGENT = 8192
@@ -62,14 +62,15 @@ def pool_rows(
     folder = cache_folder(workspace, config.features)
     space = THUMBNAILS
     if config.encoder.source != "pixels":
-        space = _encoder_space(workspace, config, emit) or THUMBNAILS
+        space = _encoder_space(config, emit) or THUMBNAILS
     missing = _missing(folder, space, sha256)
     if len(missing) and space != THUMBNAILS:
         if is_urgent:
+            emit(Warned(message=NOT_YET))
             space = THUMBNAILS
             missing = _missing(folder, space, sha256)
         else:
-            compute_features(workspace, config, emit=emit)
+            compute_features(workspace, config, waits=True, emit=emit)
     if len(missing) and space == THUMBNAILS:
         source = open_source(config.pool.source, base=workspace.root)
         if is_urgent:
@@ -84,6 +85,16 @@ def pool_rows(
     return _found(folder, space, sha256)
 
 
+def count_missing(workspace: Workspace, config: Config, items: Sequence[ItemRecord]) -> int:
+    """Count the images whose features the configured encoder has not computed yet.
+
+    Raises:
+        DgaalError: The encoder does not work here.
+    """
+    folder, space = cache_folder(workspace, config.features), configured_space(config)
+    return len(_missing(folder, space, [item.sha256 for item in items]))
+
+
 def _missing(folder: Path, space: FeatureSpace, sha256: Sequence[bytes]) -> Ids:
     return np.flatnonzero(FeatureCache(folder, space).find(as_digests(sha256)) < 0)
 
@@ -94,21 +105,15 @@ def _entries(source: Source, ids: Iterable[SampleId]) -> Iterator[Entry]:
             yield source.get(sample_id)
 
 
-def _encoder_space(workspace: Workspace, config: Config, emit: Emit) -> FeatureSpace | None:
+def _encoder_space(config: Config, emit: Emit) -> FeatureSpace | None:
     """Return the space of the encoder's features; None, with a warning, if it does not work."""
-    pool = config.pool
     try:
-        encoder = load_encoder(
-            located(config.encoder, workspace.root),
-            image_size=pool.image_size,
-            channels=pool.channels,
-        )
+        return configured_space(config)
     except InterruptedRunError:
         raise
     except DgaalError as error:
         emit(Warned(message=f"images are compared by thumbnails, because {error}"))
         return None
-    return space_of(encoder, config.features)
 
 
 def _found(folder: Path, space: FeatureSpace, sha256: Sequence[bytes]) -> tuple[Ids, CachedRows]:
