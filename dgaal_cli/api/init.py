@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
+from dgaal_cli.rounds.pool_growth import note_folders
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
@@ -127,7 +129,7 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     chosen = None
     if request.encoder != AUTO:  # an encoder that does not work fails before the long survey
         chosen = open_encoder(request.encoder, base=request.base, downloads=request.downloads)
-    known = KnownFiles()
+    known, began_ns = KnownFiles(), time.time_ns()
     found = survey(source, known=known, emit=emit)
     chosen = chosen or choose_encoder(found.median_side)
     classes = _classes(request, found)
@@ -152,6 +154,8 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
     result = _write(workspace, config, request, found, classes)
     known.save(workspace.cache_path)
+    names = (*(item.id for item in found.items), *(name for name, _ in found.unreadable))
+    note_folders(workspace, config, names, began_ns=began_ns)
     return replace(result, encoder_note=chosen.note)
 
 

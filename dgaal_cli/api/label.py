@@ -8,6 +8,8 @@ from dgaal_cli.labeling.annotators import check_annotator, default_annotator
 from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.first_query import ask_at_once
 from dgaal_cli.labeling.session import LabelSession
+from dgaal_cli.labeling.view import join_notices
+from dgaal_cli.rounds.pool_growth import growth_notice
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 
@@ -56,7 +58,8 @@ def open_session(
         def opener() -> LabelSession:
             store = open_store(workspace)
             try:
-                notice = ask_at_once(workspace, config, store) if config.label.at_once else ""
+                asked = ask_at_once(workspace, config, store) if config.label.at_once else ""
+                notice = join_notices(asked, growth_notice(workspace, config, store))
             except BaseException:
                 store.close()
                 raise

@@ -1,6 +1,7 @@
 """Compare the pool with the workspace, and take its changes into the store."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dgaal_cli.config.schema import Config
@@ -11,6 +12,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.pool_comparison import PoolPlan, compare
+from dgaal_cli.rounds.pool_growth import note_folders
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import PoolChange, PoolFile
@@ -92,16 +94,19 @@ def pool_update(
         workspace.lock("pool", doing="updating the pool"),
         open_store(workspace, read_only=is_dry_run) as store,
     ):
+        began_ns = time.time_ns()
         report = _report(workspace, config, store, emit)
         is_accepted = accept(report)
         change = report.plan.change(accepts_changed=is_accepted)
         if is_dry_run or change == PoolChange():
             return PoolUpdate(report=report, added=0, is_applied=False, is_accepted=is_accepted)
         added = store.change_pool(change).new
+        note_folders(workspace, config, _names(store), began_ns=began_ns)
     return PoolUpdate(report=report, added=added, is_applied=True, is_accepted=is_accepted)
 
 
 def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> PoolReport:
+    began_ns = time.time_ns()
     files = store.pool_files()
     source = _open(workspace, config, files)
     known = KnownFiles.load(workspace.cache_path)
@@ -111,6 +116,7 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
     check_pool(workspace.root, config.pool.source, files, lambda _: plan.finds_any)
     if plan.is_empty:
         known.set_container(source.stamp())
+        note_folders(workspace, config, _names(store), began_ns=began_ns)
     known.save(workspace.cache_path)
     folder = folder_of(workspace.root, config.pool.source)
     away = {
@@ -125,6 +131,11 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
         away=tuple(sorted(away)),
         answered=frozenset(names[item_id] for item_id in answered),
     )
+
+
+def _names(store: Store) -> Iterator[SampleId]:
+    yield from (file.sample_id for file in store.pool_files())
+    yield from (name for name, _ in store.quarantined())
 
 
 def _open(workspace: Workspace, config: Config, files: list[PoolFile]) -> Source:

@@ -8,6 +8,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.presence import PoolGoneError, check_pool, folder_of, may_exist
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.rounds.pool_growth import growth_notice
 from dgaal_cli.rounds.resume_state import class_changes
 from dgaal_cli.rounds.state import RoundState, round_metrics, round_state
 from dgaal_cli.store.open import store_location
@@ -39,6 +40,8 @@ class Status:
     """Events in no backup although a backup was due; 0 if the backups are up to date."""
     pool_problem: str
     """That the pool is missing, or none of some known images is in it; empty otherwise."""
+    growth: str
+    """That new files lie in the pool, as far as a short look shows it; empty otherwise."""
     hindrance: str
     """Why an interrupted training cannot resume; empty if it can, or if there is none."""
     next_step: str
@@ -61,6 +64,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         left_out = tuple(store.replaced())
         events = store.watermark()
         pool_problem = _pool_problem(workspace, config, store, counts.items)
+        growth = "" if pool_problem else growth_notice(workspace, config, store)
     hindrance = _hindrance(workspace, state, classes)
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
@@ -77,6 +81,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
         not_backed_up=location.overdue(events) or 0,
         pool_problem=pool_problem,
+        growth=growth,
         hindrance=hindrance,
         next_step=_next_step(state, counts, hindrance=hindrance),
     )

@@ -40,6 +40,8 @@ def status(ctx: typer.Context) -> None:
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
     if found.pool_problem:
         print(f"  {show(found.pool_problem)}")
+    if found.growth:
+        print(f"  {show(found.growth)}")
     if found.artifacts:
         print(f"  artifacts: {show(', '.join(found.artifacts))}")
     if found.state.damage:
@@ -109,6 +111,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "is_midway": found.state.is_midway,
         "hindrance": found.hindrance,
         "pool_problem": found.pool_problem,
+        "pool_growth": found.growth,
         "damage": found.state.damage,
         "query": None if query is None else {"size": query.size, "left": query.left},
         "rounds": list(found.curve),

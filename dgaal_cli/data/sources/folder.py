@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dgaal_cli.data.decoders.registry import format_names
+from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, Source, gone
-from dgaal_cli.data.sources.naming import label_and_split, may_be_image
+from dgaal_cli.data.sources.naming import label_and_split
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 

@@ -1,4 +1,4 @@
-"""Interpret a name in a pool: whether it may be an image, its class folder, its split."""
+"""Interpret a name in a pool: its class folder, its split, whether it is hidden."""
 
 import re
 
@@ -8,24 +8,8 @@ from dgaal_cli.escaping import show
 SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 """Top folders with these names are splits of a data set, not classes."""
 
-NO_IMAGES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("txt", "csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "cls"),
-        *("md", "rst", "html", "ini", "db", "log", "py"),
-        *("npz", "parquet", "onnx", "ts"),
-    )
-)
-"""Files that are common next to images, including dgaal's; other files are checked by content."""
-
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MAX_LENGTH = 4096
-
-
-def may_be_image(name: str) -> bool:
-    """Return whether a file may be an image; False only for the suffixes in ``NO_IMAGES``."""
-    stem, dot, suffix = name.rpartition(".")
-    return not (stem and dot and f".{suffix.lower()}" in NO_IMAGES)
 
 
 def label_and_split(name: str, *, top: str = "") -> tuple[str | None, str]:

@@ -12,8 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.data.sources.base import ContainerSource, Entry, Source, gone, held
-from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, may_be_image, refused
+from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, refused
 from dgaal_cli.data.sources.tar_stream import Member, TarStream
 from dgaal_cli.data.sources.zip_archive import MAX_RATIO, MAX_TOTAL_BYTES
 from dgaal_cli.data.unreadable import UnreadableImageError

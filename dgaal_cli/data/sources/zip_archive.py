@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.data.regular_files import MAX_FILE_BYTES
 from dgaal_cli.data.sources.base import ContainerSource, Entry, gone
 from dgaal_cli.data.sources.naming import (
     Names,
     is_hidden,
     label_and_split,
-    may_be_image,
     member_name,
     refused,
 )

@@ -12,7 +12,9 @@ from class_labels import as_label
 from PIL import Image
 
 from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.label import label
 from dgaal_cli.api.pool import PoolReport, PoolUpdate, pool_status, pool_update
+from dgaal_cli.api.status import status
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.presence import PoolGoneError
 from dgaal_cli.data.sources.base import FileBytes
@@ -53,6 +55,9 @@ class Pool:
 
     def status(self) -> PoolReport:
         return pool_status(self.workspace, configuration(self.workspace))
+
+    def growth(self) -> str:
+        return status(self.workspace, configuration(self.workspace)).growth
 
     def update(self, **options) -> PoolUpdate:
         return pool_update(self.workspace, configuration(self.workspace), **options)
@@ -283,6 +288,39 @@ def test_second_update_at_a_time_is_busy(pool: Pool):
     pool.update(accept=update_again)
 
 
+@pytest.mark.parametrize("name", ["new.png", "a/b/new.png"])
+def test_status_names_new_files_until_they_are_added(pool: Pool, name: str):
+    assert pool.growth() == ""
+    paint(pool.path(name), 9)
+    assert f"for example {name}; 'dgaal pool update' adds them" in pool.growth()
+    pool.update()
+    assert pool.growth() == ""
+
+
+def test_status_is_silent_about_files_that_are_no_images(pool: Pool):
+    pool.path("notes.txt").write_text("x")
+    pool.path(".hidden.png").write_text("x")
+    pool.path("a.png").unlink()
+    assert pool.growth() == ""
+
+
+def test_status_lists_a_bounded_part_of_a_large_folder(pool: Pool, monkeypatch: pytest.MonkeyPatch):
+    for number in range(6000):
+        pool.path(f"{number}.txt").touch()
+    listed: list[str] = []
+    monkeypatch.setattr(
+        "dgaal_cli.rounds.pool_growth.may_be_image", lambda name: bool(listed.append(name))
+    )
+    assert "shows whether files are new" in pool.growth()
+    assert len(listed) < 5500
+
+
+def test_labeling_session_starts_with_the_notice_of_new_files(pool: Pool):
+    paint(pool.path("new.png"), 9)
+    with label(pool.workspace, configuration(pool.workspace), annotator="ann") as session:
+        assert "new files lie in the pool" in session.open().note
+
+
 def test_archive_that_grew_is_compared_by_content(tmp_path: Path):
     names = {f"{n}.png": n for n in range(3)}
     for name, seed in names.items():
@@ -294,8 +332,11 @@ def test_archive_that_grew_is_compared_by_content(tmp_path: Path):
     assert pool_status(workspace, config).plan.is_empty
     (tmp_path / "images/0.png").rename(tmp_path / "images/zero.png")
     paint(tmp_path / "images/new.png", 9)
+    growth = status(workspace, config).growth
+    assert growth == ""
     archive.unlink()
     shutil.make_archive(str(tmp_path / "pool"), "zip", tmp_path / "images")
+    assert "was written since it was read" in status(workspace, config).growth
     for _ in range(2):  # the first look must not hide anything from the second
         plan = pool_status(workspace, config).plan
         assert [item.sample_id for item in plan.new] == ["new.png"]
