@@ -1,7 +1,6 @@
 """Export and import labels; their history, classes and disputes; check and back up the store."""
 
 import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import numpy as np
 from dgaal_cli.atomic import assembling, replacing
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
-from dgaal_cli.data.sources import FileBytes, Source, open_source
+from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.labeling.class_list import (
@@ -176,8 +175,10 @@ def export_labels(
 
     def is_written(answer: AnswerRecord) -> bool:
         nonlocal left_out
-        left_out += not is_kept(answer)
-        return is_kept(answer)
+        if include_synthetic or not answer.is_synthetic:
+            return True
+        left_out += 1
+        return False
 
     path = target if isinstance(target, Path) else None
     with open_store(workspace, read_only=True) as store:
@@ -385,13 +386,12 @@ class _PoolImages:
     def _source(self) -> Source:
         return open_source(self._spec, base=self._workspace.root)
 
-    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> str | None:
         """Return the image's own file, or None if the image is in an archive or array."""
         if is_synthetic:
             _, number, name = sample_id.split("/")
-            return self._workspace.round_path(int(number)) / "synthetic" / name
-        entry = self._source.get(sample_id)
-        return Path(os.fsdecode(entry.read.path)) if isinstance(entry.read, FileBytes) else None
+            return str(self._workspace.round_path(int(number)) / "synthetic" / name)
+        return self._source.path_of(sample_id)
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks."""

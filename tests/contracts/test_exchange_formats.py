@@ -55,8 +55,8 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path:
-        return self.root / sample_id
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> str:
+        return str(self.root / sample_id)
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         raise AssertionError

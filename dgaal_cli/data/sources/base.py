@@ -59,6 +59,15 @@ class Source(Protocol):
         """
         ...
 
+    def path_of(self, sample_id: SampleId) -> str | None:
+        """Return the path of an image that is a file of its own, which may be gone; else None.
+
+        Raises:
+            InputDataError: The source does not contain this sample.
+        """
+        read = self.get(sample_id).read
+        return read.path if isinstance(read, FileBytes) else None
+
     def stamp(self) -> str:
         """Return a text that changes with the container file; empty if each file has a stamp."""
         return ""

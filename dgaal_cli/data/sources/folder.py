@@ -34,12 +34,16 @@ class FolderSource(Source):
         return self._scan(self.spec, "")
 
     def get(self, sample_id: SampleId) -> Entry:
-        is_absolute = sample_id.startswith("/")
-        is_inside = sample_id and not is_absolute and "/." not in f"/{sample_id}"
-        path = os.path.join(self.spec, sample_id)  # noqa: PTH118 - hot, and names may be any bytes
-        if not is_inside or not os.path.lexists(path):
+        path = self.path_of(sample_id)
+        if not os.path.lexists(path):
             raise gone(sample_id, self.spec)
         return _entry(path, sample_id)
+
+    def path_of(self, sample_id: SampleId) -> str:
+        is_inside = sample_id and sample_id[0] != "/" and "/." not in f"/{sample_id}"
+        if not is_inside:
+            raise gone(sample_id, self.spec)
+        return f"{self.spec}/{sample_id}"
 
     def _scan(self, folder: str, prefix: str) -> Iterator[Entry]:
         # Folders may have a million names: bytes need a tenth of the memory of directory entries.

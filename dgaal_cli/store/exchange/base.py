@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -37,8 +38,8 @@ _T = TypeVar("_T")
 class Images(Protocol):
     """Access to the images of a workspace."""
 
-    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> Path | None:
-        """Return the image's own file, or None if the image is in an archive or array."""
+    def path(self, sample_id: SampleId, *, is_synthetic: bool) -> str | None:
+        """Return the image's own file, which may be gone; None for archives and arrays."""
         ...
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
@@ -120,21 +121,21 @@ class ExportJob:
         Raises:
             UsageError: A label of ``distinct`` states more than one class.
         """
-        for label, sample_id in self.distinct:
-            self._single_class(label, sample_id, format)
-        return (
-            (answer, self._single_class(answer.label, answer.sample_id, format))
-            for answer in self.labels
-        )
+        # Few labels of classification differ.
+        single_class = lru_cache(maxsize=128)(self.text.single_class)
 
-    def _single_class(self, label: Label | None, sample_id: SampleId, format_name: str) -> ClassUid:
-        uid = self.text.single_class(label) if label else None
-        if uid is None:
-            raise UsageError(
-                f"the format {format_name} holds one class per image, and the label of "
-                f"{sample_id} states more; export to jsonl or csv instead"
-            )
-        return uid
+        def uid_of(label: Label | None, sample_id: SampleId) -> ClassUid:
+            uid = single_class(label) if label else None
+            if uid is None:
+                raise UsageError(
+                    f"the format {format} holds one class per image, and the label of "
+                    f"{sample_id} states more; export to jsonl or csv instead"
+                )
+            return uid
+
+        for label, sample_id in self.distinct:
+            uid_of(label, sample_id)
+        return ((answer, uid_of(answer.label, answer.sample_id)) for answer in self.labels)
 
 
 class Origin(msgspec.Struct, kw_only=True):

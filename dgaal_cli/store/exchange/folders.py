@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-import shutil
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from dgaal_cli.errors import InputDataError, StorageError
@@ -12,6 +13,8 @@ from dgaal_cli.store.records import AnswerRecord
 _CHUNK = 2**16
 # O_NONBLOCK: otherwise opening a pipe without a writer would block.
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_UNSAFE = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\x00")
+"""Finds a part of a path that is empty, ``.`` or ``..``, and a NUL."""
 
 
 class ImagePlacer:
@@ -23,6 +26,9 @@ class ImagePlacer:
 
     def place(self, answer: AnswerRecord, folder: Path) -> str:
         """Link or copy one image into ``folder``; return its relative path, with forward slashes.
+
+        The bytes of every image are compared with those that were labeled; a copy is written from
+        the bytes that were compared.
 
         Raises:
             InputDataError: The image is missing, has changed, or its name leads out of the folder.
@@ -36,14 +42,19 @@ class ImagePlacer:
             with open(self._ready(folder, name), "wb") as stream:  # noqa: PTH123 - hot
                 stream.write(content)
             return name
-        _check_bytes(source, answer)
+        content = _checked_content(source, answer)
         target = self._ready(folder, name)
+        if self._job.link == "copy":
+            with open(target, "wb") as stream:  # noqa: PTH123 - hot
+                stream.writelines(content)
+            return name
+        for _ in content:
+            pass
         if self._job.link == "symlink":
-            os.symlink(os.path.abspath(source), target)  # noqa: PTH100, PTH211 - hot
-        elif self._job.link == "hardlink":
-            _hardlink(source, target)
+            is_whole = os.path.isabs(source)  # noqa: PTH117 - hot
+            os.symlink(source if is_whole else os.path.abspath(source), target)  # noqa: PTH100, PTH211
         else:
-            shutil.copyfile(source, target)
+            _hardlink(source, target)
         return name
 
     def _ready(self, folder: Path, name: str) -> str:
@@ -56,26 +67,28 @@ class ImagePlacer:
         return target
 
 
-def _check_bytes(source: Path, answer: AnswerRecord) -> None:
+def _checked_content(path: str, answer: AnswerRecord) -> Iterator[bytes]:
+    """Yield the parts of an image's file; after the last one, check that they are the labeled ones.
+
+    Raises:
+        InputDataError: The image is missing, or has changed.
+    """
+    digest = hashlib.sha256()
     try:
-        digest = _digest(source)
+        descriptor = os.open(path, _FLAGS)
+        try:
+            while data := os.read(descriptor, _CHUNK):
+                digest.update(data)
+                yield data
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise InputDataError(f"image {answer.sample_id} is missing from the pool") from error
-    if digest != answer.sha256:
+    if digest.digest() != answer.sha256:
         raise InputDataError(
             f"image {answer.sample_id} has changed since it was labeled; "
             "export to jsonl or csv, or put the old file back"
         )
-
-
-def _digest(path: Path) -> bytes:
-    digest, descriptor = hashlib.sha256(), os.open(path, _FLAGS)
-    try:
-        while data := os.read(descriptor, _CHUNK):
-            digest.update(data)
-    finally:
-        os.close(descriptor)
-    return digest.digest()
 
 
 def safe_name(sample_id: str) -> str:
@@ -84,7 +97,7 @@ def safe_name(sample_id: str) -> str:
     Raises:
         InputDataError: The path would lead out of its folder.
     """
-    if "\x00" in sample_id or any(part in ("", ".", "..") for part in sample_id.split("/")):
+    if _UNSAFE.search(sample_id):
         raise InputDataError(
             f"image {sample_id} cannot be written to a folder under its own name; "
             "export to jsonl or csv instead"
@@ -92,7 +105,7 @@ def safe_name(sample_id: str) -> str:
     return sample_id
 
 
-def _hardlink(source: Path, target: str) -> None:
+def _hardlink(source: str, target: str) -> None:
     try:
         os.link(source, target, follow_symlinks=True)
     except OSError as error:

@@ -12,8 +12,9 @@ new answer, whatever its ``class_uid`` and ``op_id`` are.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
-from json.encoder import encode_basestring_ascii
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache, partial
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,14 +33,7 @@ from dgaal_cli.store.exchange.base import (
     parse_json,
     read_lines,
 )
-from dgaal_cli.store.records import AnswerRecord, Verdict
-
-_KEYS = (
-    *("file_name", "label", "class_uid", "kind", "effective", "annotator", "provenance", "at"),
-    *("round", "elapsed_ms", "note", "sha256", "synthetic", "parent", "op_id", "changed"),
-    "exported",
-)
-_LINE = "{" + ", ".join(f'"{key}": %s' for key in _KEYS) + "}\n"
+from dgaal_cli.store.records import AnswerRecord, Label, Verdict
 
 
 class _Line(Origin, kw_only=True):
@@ -70,10 +64,10 @@ class JsonLines:
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write all answers and what was withdrawn, and return the number of answers."""
         count = 0
-        for answer in job.answers:
-            stream.write(answer_line(answer, job.text, job.names))
+        for line in _lines(job.answers, job.text, job.names):
+            stream.write(line)
             count += 1
-        stream.writelines(answer_line(each, job.text, job.names) for each in job.withdrawn)
+        stream.writelines(_lines(job.withdrawn, job.text, job.names))
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
@@ -148,31 +142,42 @@ def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, 
         text: Converter of the task's labels.
         names: Names of the classes of the label.
     """
-    label = text.to_text(answer.label, names) if answer.label else None
-    values = (
-        answer.sample_id,
-        label,
-        text.single_class(answer.label) if answer.label else None,
-        answer.kind,
-        answer.is_effective,
-        answer.annotator,
-        answer.provenance,
-        answer.at,
-        answer.round,
-        answer.elapsed_ms,
-        answer.note,
-        answer.sha256.hex(),
-        answer.is_synthetic,
-        answer.parent,
-        answer.op_id,
-        answer.changed_at,
-        marks.digest(answer.kind, label),
-    )
-    return (_LINE % tuple(map(_json, values))).encode()
+    return _line(answer, *_stated(answer.kind, answer.label, text, names))
+
+
+def _lines(
+    answers: Iterable[AnswerRecord], text: LabelText, names: Mapping[ClassUid, str]
+) -> Iterator[bytes]:
+    """Yield ``answer_line`` of many answers, whose labels are converted once."""
+    stated = lru_cache(maxsize=128)(partial(_stated, text=text, names=names))
+    return (_line(answer, *stated(answer.kind, answer.label)) for answer in answers)
+
+
+def _stated(
+    kind: Verdict, label: Label | None, text: LabelText, names: Mapping[ClassUid, str]
+) -> tuple[str, str, str]:
+    """Return a label as text, its class, and the digest of its kind and text, all as JSON."""
+    shown = None if label is None else text.to_text(label, names)
+    uid = None if label is None else text.single_class(label)
+    return _json(shown), _json(uid), _json(marks.digest(kind, shown))
+
+
+def _line(answer: AnswerRecord, label: str, class_uid: str, exported: str) -> bytes:
+    # A tenth of the time of ``json.dumps`` with these values.
+    return (
+        f'{{"file_name": {_quoted(answer.sample_id)}, "label": {label}, "class_uid": {class_uid}, '
+        f'"kind": "{answer.kind}", "effective": {_json(answer.is_effective)}, '
+        f'"annotator": {_quoted(answer.annotator)}, "provenance": "{answer.provenance}", '
+        f'"at": "{answer.at}", "round": {_json(answer.round)}, '
+        f'"elapsed_ms": {_json(answer.elapsed_ms)}, "note": {_quoted(answer.note)}, '
+        f'"sha256": "{answer.sha256.hex()}", "synthetic": {_json(answer.is_synthetic)}, '
+        f'"parent": {_json(answer.parent)}, "op_id": {_quoted(answer.op_id)}, '
+        f'"changed": {_json(answer.changed_at)}, "exported": {exported}}}\n'
+    ).encode()
 
 
 def _json(value: str | int | None) -> str:
-    """Return ``json.dumps(value)``, which takes a third of the time in a line of many values."""
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
-    return "null" if value is None else repr(value).lower()
+    """Return ``json.dumps(value)`` in a third of its time."""
+    if value is None:
+        return "null"
+    return _quoted(value) if isinstance(value, str) else repr(value).lower()

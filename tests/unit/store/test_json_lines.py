@@ -68,7 +68,7 @@ test_line_equals_json_dumps = settings(max_examples=50)(given(ANSWERS, TEXT)(che
 
 
 def test_control_line_without_escapes_is_caught(monkeypatch):
-    monkeypatch.setattr(json_lines, "encode_basestring_ascii", lambda text: f'"{text}"')
+    monkeypatch.setattr(json_lines, "_quoted", lambda text: f'"{text}"')
     without_shrinking = settings(max_examples=50, phases=[Phase.generate])
     with pytest.raises((AssertionError, UnicodeEncodeError, ExceptionGroup)):
         without_shrinking(given(ANSWERS, TEXT)(check_line))()
