@@ -22,15 +22,19 @@ class Components:
     axes: Floats
     """(D, d): divides by the standard deviation, then projects."""
 
-    def __call__(self, rows: FeatureRows) -> Points:
-        """Map rows block by block, so that only the points are kept in memory."""
-        points = np.empty((len(rows), self.axes.shape[1]), np.float32)
+    def __call__(self, rows: FeatureRows, width: int | None = None) -> Points:
+        """Map rows block by block, so that only the points are kept in memory.
+
+        ``width`` limits the number of components.
+        """
+        axes = self.axes[:, :width]
+        points = np.empty((len(rows), axes.shape[1]), np.float32)
         for part in blocks(len(rows)):
-            points[part] = (rows[part].astype(np.float64) - self.center) @ self.axes
+            points[part] = (rows[part].astype(np.float64) - self.center) @ axes
         return points
 
 
-def fit_components(rows: FeatureRows, count: int = 64) -> Components:
+def fit_components(rows: FeatureRows, count: int) -> Components:
     """Fit principal components of standardized features.
 
     Features without variance are left out of the result; of more than 8,192 rows a random sample

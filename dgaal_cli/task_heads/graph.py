@@ -11,6 +11,9 @@ from dgaal_cli.task_heads.neighbors import Neighbors, nearest, nearest_in
 
 STORED_NEIGHBORS = 20
 """Neighbors of each image that a graph keeps; a smaller number can be used."""
+COMPONENTS = 256
+"""Components that a graph keeps for heads; neighbors are compared by the first ``WIDTH``."""
+WIDTH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +22,7 @@ class NeighborGraph:
 
     components: Components
     points: Points
-    """(N, d): rows of length 1, so that the nearest by distance is the nearest by cosine."""
+    """(N, 64): rows of length 1, so that the nearest by distance is the nearest by cosine."""
     neighbors: Neighbors
     """(N, k): the nearest first."""
 
@@ -31,9 +34,9 @@ class NeighborGraph:
         """Return the normalized affinity by the ``count`` nearest neighbors."""
         return Affinity(self.neighbors[:, :count])
 
-    def project(self, rows: FeatureRows) -> Points:
-        """Map features (n, D) to points (n, d) of length 1."""
-        return _unit(self.components(rows))
+    def project(self, rows: FeatureRows, width: int = WIDTH) -> Points:
+        """Map features (n, D) to the first components (n, width), scaled to length 1."""
+        return _unit(self.components(rows, width))
 
     def locate(self, rows: FeatureRows, count: int) -> Neighbors:
         """Return the neighbors (n, count) in the pool of features (n, D) of other images."""
@@ -46,8 +49,8 @@ def build_graph(rows: FeatureRows) -> NeighborGraph:
     Up to 50,000 images all distances are computed; for more, most neighbors are found
     (see ``neighbors.approximate``).
     """
-    components = fit_components(rows)
-    points = _unit(components(rows))
+    components = fit_components(rows, COMPONENTS)
+    points = _unit(components(rows, WIDTH))
     return NeighborGraph(components, points, nearest(points, STORED_NEIGHBORS)[0])
 
 

@@ -15,7 +15,7 @@ from dgaal_cli.task_heads.components import Components
 from dgaal_cli.task_heads.graph import NeighborGraph, build_graph
 
 SUFFIX = ".graph"
-_VERSION = b"dgaal graph 1"
+_VERSION = b"dgaal graph 2"
 _DIGEST_BYTES = 32
 
 

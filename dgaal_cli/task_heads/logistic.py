@@ -36,14 +36,23 @@ class LinearHead:
 def fit_logistic(
     rows: Floats, targets: Floats, c: float, *, start: LinearHead | None = None
 ) -> LinearHead:
-    """Fit a head.
+    """Fit a head. A class without targets gets probability 0: its bias is minus infinity.
 
     Args:
         rows: Features (n, D), float64, standardized.
-        targets: (n, C): probability of each class, such as one 1 in each row.
+        targets: (n, C): weight of each class in each row, such as one 1.
         c: Inverse of the strength of the penalty, above 0.
         start: Head to begin with, such as that of another ``c``.
     """
+    count, present = targets.shape[1], np.flatnonzero(targets.sum(axis=0))
+    if len(present) < count:
+        bias: Floats = np.full(count, -np.inf, np.float64)
+        head = LinearHead(np.zeros((rows.shape[1], count)), bias)
+        if start is not None:
+            start = LinearHead(start.weights[:, present], start.bias[present])
+        own = fit_logistic(rows, targets[:, present], c, start=start)
+        head.weights[:, present], head.bias[present] = own.weights, own.bias
+        return head
     basis = None
     if len(rows) < rows.shape[1]:
         basis = np.linalg.qr(rows.T)[0]  # (D, n)

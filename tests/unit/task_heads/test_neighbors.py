@@ -93,4 +93,4 @@ def test_components_are_those_of_scikit_learn():
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_components_of_few_rows_are_finite(count):
     rows = points(count, 5)
-    assert np.isfinite(fit_components(rows)(rows)).all()
+    assert np.isfinite(fit_components(rows, 64)(rows)).all()
