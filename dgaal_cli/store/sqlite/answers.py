@@ -6,7 +6,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Any, Literal, cast
@@ -58,9 +58,15 @@ class NewEvent:
 
 _GIVEN = [field.name for field in fields(NewEvent) if field.name != "at_us"]
 _VALUES = attrgetter(*_GIVEN)
-_COLUMNS = (*_GIVEN, "at_us", "annotator", "session", "app", "item_sha")
-_ROWS = 20
-"""Events that one statement inserts: checking the constraints of one costs more than storing it."""
+_COLUMNS = ", ".join((*_GIVEN, "at_us", "annotator", "session", "app"))
+# The events of a batch are collected in a temporary table: one statement that appends all of them
+# takes half the time of one for each, and their foreign keys and checks apply alike.
+_MAKE_ROOM = f"""CREATE TEMP TABLE IF NOT EXISTS new_event AS
+    SELECT {_COLUMNS} FROM main.event WHERE false"""  # noqa: S608 - constants
+_COLLECT = f"INSERT INTO temp.new_event VALUES ({', '.join('?' * len(_COLUMNS.split()))})"  # noqa: S608
+_APPEND = f"""INSERT INTO main.event({_COLUMNS}, item_sha)
+    SELECT {_COLUMNS}, (SELECT sha256 FROM item i WHERE i.item_id = n.item_id)
+    FROM temp.new_event n ORDER BY n.rowid"""  # noqa: S608 - constants
 _NEWER_IMPORT = f"""SELECT 1 FROM event e JOIN event i USING(item_id, annotator)
     WHERE e.event_id = ? AND i.event_id > e.event_id AND i.kind = 'import' AND i.counted
     AND {event_rows.is_of_flag("i")} = {event_rows.is_of_flag("e")}"""  # noqa: S608 - constants
@@ -177,24 +183,18 @@ def append(connection: sqlite3.Connection, new: NewEvent, *, operator: Operator)
 
 def append_all(connection: sqlite3.Connection, new: Sequence[tuple[NewEvent, Operator]]) -> None:
     """Append events in order, and update the projections of their items."""
-    instants = list(_instants(connection, new))
-    for start in range(0, len(new), _ROWS):
-        rows = [
-            (*_VALUES(event), at_us, who.annotator, who.session, __version__, event.item_id)
-            for (event, who), at_us in zip(
-                new[start : start + _ROWS], instants[start : start + _ROWS], strict=True
-            )
-        ]
-        connection.execute(_insertion(len(rows)), [value for row in rows for value in row])
-    projection.extend(connection, {event.item_id for event, _ in new})
-
-
-@cache
-def _insertion(count: int) -> str:
-    """Return the statement that inserts some events; the last value of each is the item again."""
-    places = "?, " * (len(_COLUMNS) - 1)
-    rows = [f"({places}(SELECT sha256 FROM item WHERE item_id = ?))"] * count  # noqa: S608
-    return f"INSERT INTO event({', '.join(_COLUMNS)}) VALUES {', '.join(rows)}"  # noqa: S608
+    if not new:
+        return
+    rows = [
+        (*_VALUES(event), at_us, who.annotator, who.session, __version__)
+        for (event, who), at_us in zip(new, _instants(connection, new), strict=True)
+    ]
+    before = connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0]
+    connection.execute(_MAKE_ROOM)
+    connection.executemany(_COLLECT, rows)
+    connection.execute(_APPEND)
+    connection.execute("DELETE FROM temp.new_event")
+    projection.extend(connection, {event.item_id for event, _ in new}, after=before)
 
 
 def _instants(

@@ -15,7 +15,7 @@ from typing import Any
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId
-from dgaal_cli.store.fold import Fact, Folded, fold
+from dgaal_cli.store.fold import SOURCE, Fact, Folded, fold
 
 _COLUMNS = (
     "e.event_id, e.says, e.item_id, e.annotator, e.label_id, e.refers_to, e.counted, e.round, "
@@ -23,33 +23,48 @@ _COLUMNS = (
 )
 _BATCH = 1000
 _TABLES = ("answer", "flagged", "verdict")
-_ONLY_EVENTS = """SELECT item_id, event_id FROM event
-    WHERE item_id IN (SELECT value FROM json_each(?)) GROUP BY item_id HAVING count(*) = 1"""
-_NEW = "FROM event e WHERE event_id IN (SELECT value FROM json_each(?)) AND counted AND says IN"
-# What ``fold`` returns for an item with one event.
-_OF_ONLY_EVENTS = (
-    f"""INSERT INTO answer SELECT item_id, annotator, event_id, says, label_id, round
-    {_NEW} ('label','cannot_tell','skip','adjudicate','inherit')""",
-    f"INSERT INTO flagged SELECT item_id, annotator, event_id {_NEW} ('flag')",
-    f"""INSERT INTO verdict SELECT item_id, event_id, label_id
-    {_NEW} ('label','cannot_tell','adjudicate','inherit')""",
-    f"""UPDATE item SET done = iif(n.says = 'adjudicate', need, 1) FROM (SELECT item_id, says
-    {_NEW} ('label','cannot_tell','adjudicate')) n WHERE item.item_id = n.item_id""",  # noqa: S608
-)
+# Items of which each annotator gave one counted answer, neither undone nor adjudicated.
+_PLAIN = """SELECT item_id FROM event WHERE item_id IN (SELECT value FROM json_each(?))
+    GROUP BY item_id HAVING min(counted AND says IN ('label','cannot_tell'))
+    AND count(*) = count(DISTINCT annotator)"""
+_OF_PLAIN = "FROM event WHERE item_id IN (SELECT value FROM json_each(?1))"
+# What ``fold`` returns for such items.
+_PLAIN_ANSWERS = f"""INSERT INTO answer SELECT item_id, annotator, event_id, says, label_id, round
+    {_OF_PLAIN} AND event_id > ?2"""
+_PLAIN_VERDICTS = f"""INSERT INTO verdict SELECT item_id, event_id, label_id FROM (
+        SELECT item_id, event_id, label_id, row_number() OVER (
+            PARTITION BY item_id ORDER BY is_source, votes DESC, given_us, annotator) AS place
+        FROM (SELECT item_id, event_id, label_id, annotator, ifnull(made_us, at_us) AS given_us,
+            annotator = ?2 AS is_source,
+            count(*) OVER (PARTITION BY item_id, label_id, annotator = ?2) AS votes
+            {_OF_PLAIN}))
+    WHERE place = 1
+    ON CONFLICT DO UPDATE SET event_id = excluded.event_id, label_id = excluded.label_id"""  # noqa: S608
+_PLAIN_COUNTS = f"""UPDATE item SET done = n.done
+    FROM (SELECT item_id, count(*) AS done {_OF_PLAIN} GROUP BY item_id) n
+    WHERE item.item_id = n.item_id"""  # noqa: S608
 
 
-def extend(connection: sqlite3.Connection, chosen: Iterable[ItemId]) -> None:
+def extend(connection: sqlite3.Connection, chosen: Iterable[ItemId], *, after: int) -> None:
     """Update the projections of items to which events were just appended.
 
-    Items with one event, as most in an import, are written by few statements for all of them.
+    Most items of an import are plain; few statements write the projections of all of them.
+
+    Args:
+        connection: Connection to the store.
+        chosen: Items of the new events.
+        after: Number of the newest event before.
     """
     changed = set(chosen)
-    first = dict(connection.execute(_ONLY_EVENTS, (json.dumps(sorted(changed)),)).fetchall())
-    events = json.dumps(sorted(first.values()))
-    for statement in _OF_ONLY_EVENTS if first else ():
-        connection.execute(statement, (events,))
-    if changed := changed - first.keys():
-        refresh(connection, changed)
+    found = connection.execute(_PLAIN, (json.dumps(sorted(changed)),))
+    plain = [ItemId(item_id) for (item_id,) in found.fetchall()]
+    if plain:
+        numbers = json.dumps(plain)
+        connection.execute(_PLAIN_ANSWERS, (numbers, after))
+        connection.execute(_PLAIN_VERDICTS, (numbers, SOURCE))
+        connection.execute(_PLAIN_COUNTS, (numbers,))
+    if others := changed.difference(plain):
+        refresh(connection, others)
 
 
 def refresh(connection: sqlite3.Connection, chosen: Iterable[ItemId]) -> None:

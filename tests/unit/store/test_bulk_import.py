@@ -10,6 +10,7 @@ from class_labels import as_label
 
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.spool import LabelSpool
+from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import ImportedLabel, Query, QueryEntry
 from dgaal_cli.store.sqlite import projection
@@ -59,7 +60,7 @@ def random_labels(rng: random.Random, count: int) -> list[tuple[str, dict[str, A
         image = rng.choice((rng.randint(1, 5), rng.randint(1, IMAGES)))
         given: dict[str, Any] = {
             "sample_id": SampleId(f"{image}.png"),
-            "annotator": rng.choice(("ann", "bob", "eve")),
+            "annotator": rng.choice(("ann", "bob", "eve", SOURCE)),
             "kind": kind,
         }
         if rng.random() < 0.6:
@@ -118,7 +119,7 @@ def test_control_projection_of_the_first_item_only_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     update = getattr(projection, name)
-    monkeypatch.setattr(projection, name, lambda c, chosen: update(c, list(chosen)[:1]))
+    monkeypatch.setattr(projection, name, lambda c, chosen, **k: update(c, list(chosen)[:1], **k))
     with pytest.raises(AssertionError):
         assert differing_tables(tmp_path, 1) == 0
 

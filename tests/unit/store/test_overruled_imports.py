@@ -12,6 +12,7 @@ from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, ImportReport
+from dgaal_cli.store.sqlite import projection
 
 
 @pytest.fixture
@@ -53,7 +54,8 @@ def test_labels_of_the_source_yield_to_every_other_answer(store):
 
 
 def test_control_source_that_votes_like_a_person_is_caught(store, monkeypatch):
-    monkeypatch.setattr(fold, "SOURCE", "nobody")
+    for module in (fold, projection):
+        monkeypatch.setattr(module, "SOURCE", "nobody")
     with pytest.raises(AssertionError):
         check_source_yields(store)
 
