@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
-SCHEMA = 1
-"""Version of the document that this code writes; later versions are refused."""
+SCHEMA = 2
+"""Latest version of the document that this code reads and writes."""
 
 Role = Literal["sampler", "generator", "classifier", "encoder"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -106,7 +106,11 @@ class Manifest:
     """UTC, ISO 8601."""
     encoder: EncoderFacts | None = None
     """Only for the role "encoder", and not in the documents of others."""
-    schema: int = SCHEMA
+    sample_range: tuple[float, float] | None = None
+    """Samples that are black and full brightness, in images of more than 8 bits, signed or
+    floating-point; None: as each file states. Only in documents of schema 2."""
+    schema: int = 1
+    """Version of the document: 2 if it has a range of samples, which earlier code would ignore."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -116,6 +120,8 @@ class Manifest:
         document = asdict(self)
         if self.encoder is None:
             del document["encoder"]
+        if self.sample_range is None:
+            del document["sample_range"]
         return json.dumps(document, sort_keys=True, indent=indent, allow_nan=False)
 
 
@@ -164,6 +170,7 @@ def parse(text: bytes | str) -> Manifest:
         versions={key: _text(value) for key, value in fields.mapping("versions").items()},
         created=fields.text("created"),
         encoder=_encoder(fields) if fields.text("role") == "encoder" else None,
+        sample_range=_sample_range(fields) if schema >= 2 else None,
     )
 
 
@@ -176,6 +183,11 @@ def _encoder(fields: "_Fields") -> EncoderFacts:
         share=own.number("share"),
         interpolation=own.text("interpolation"),
     )
+
+
+def _sample_range(fields: "_Fields") -> tuple[float, float]:
+    low, high = (*map(_number, fields.items("sample_range")), math.nan, math.nan)[:2]
+    return low, high
 
 
 def _check(manifest: Manifest) -> None:
@@ -196,6 +208,11 @@ def _check(manifest: Manifest) -> None:
             (manifest.role == "encoder") != (manifest.encoder is not None),
             "it describes no encoder",
         ),
+        (
+            (manifest.schema >= 2) != (manifest.sample_range is not None)
+            or not _is_sample_range(manifest.sample_range),
+            "its range of samples is not two numbers, the lower first",
+        ),
         (not _is_framing(manifest.encoder), "its resize rule is unknown to this version"),
         (not _are_distinct(manifest.inputs), "its inputs are missing or badly named"),
         (not _are_distinct(manifest.outputs), "its outputs are missing or badly named"),
@@ -215,6 +232,10 @@ def _is_framing(encoder: EncoderFacts | None) -> bool:
     is_share = 0 <= encoder.share <= 1
     is_digest = len(encoder.digest) == 64 and set(encoder.digest) <= set("0123456789abcdef")
     return is_share and is_digest and encoder.interpolation in ("bilinear", "bicubic")
+
+
+def _is_sample_range(samples: tuple[float, float] | None) -> bool:
+    return samples is None or (len(samples) == 2 and samples[0] < samples[1])
 
 
 def _is_scale(quantiles: Sequence[float]) -> bool:

@@ -12,6 +12,7 @@ from dgaal_cli.artifacts.folder import WrittenArtifact, write_artifacts
 from dgaal_cli.artifacts.verify_artifact import INT8_ROLE, ExportJob
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import RESIZE_RULE
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, Warned, ignore
 from dgaal_cli.methods.registry import why_no_sampler
@@ -123,6 +124,7 @@ def _manifest(
     bench = trained.bench
     metrics = read_record(workspace.round_path(trained.number) / METRICS_NAME)
     has_classes = module.role != "generator"
+    samples = rendering_of(config.pool).value_range
     inputs, outputs = _tensors(bench.data.pixels[:2], module)
     return Manifest(
         role=module.role,
@@ -140,6 +142,8 @@ def _manifest(
         round=trained.number,
         labels=metrics["labels"],
         accuracy=metrics["accuracy"],
+        sample_range=samples,
+        schema=1 if samples is None else 2,
     )
 
 

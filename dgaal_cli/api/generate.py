@@ -17,6 +17,7 @@ from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact, read_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import IsTrusted, start_engine
 from dgaal_cli.data.decode_stream import decode_stream
+from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.data.sources.base import Entry
 from dgaal_cli.data.sources.selection import entries_at
@@ -252,6 +253,7 @@ def _decoded(
         channels=manifest.channels,
         workers=options.workers,
         chunk=min(_BATCH, options.count),
+        rendering=Rendering(manifest.sample_range),
     )
     with closing(stream):
         for decoded in stream:

@@ -15,6 +15,8 @@ from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
+from dgaal_cli.data.sample_range import AUTO as AUTO_RANGE
+from dgaal_cli.data.sample_range import parse_range, range_text
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.encoders.choice import choose_encoder, encoder_table, open_encoder
 from dgaal_cli.encoders.registry import AUTO, side_for
@@ -60,6 +62,8 @@ class InitRequest:
     encoder for images of more than 64 pixels."""
     downloads: bool = False
     """Whether the weights of a timm model may be downloaded."""
+    sample_range: str = AUTO_RANGE
+    """Range of the samples of images of more than 8 bits: see ``sample_range.parse_range``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,8 @@ class InitResult:
     """How images that are not square, or of other sizes, are resized; empty without such images."""
     encoder_note: str
     """Which encoder is used and why, or what was guessed of it; empty for ``pixels``."""
+    range_note: str
+    """Which range of samples was chosen and why; empty if ``pool.range`` was not chosen."""
 
 
 def init(request: InitRequest, *, emit: Emit = ignore) -> InitResult:
@@ -123,6 +129,7 @@ def _claimed(root: Path) -> Generator[None]:
 
 
 def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
+    range_request = parse_range(request.sample_range)
     source = open_source(request.pool, base=request.base)
     if request.test:
         open_source(request.test, base=request.base)
@@ -130,13 +137,14 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     if request.encoder != AUTO:  # an encoder that does not work fails before the long survey
         chosen = open_encoder(request.encoder, base=request.base, downloads=request.downloads)
     known, began_ns = KnownFiles(), time.time_ns()
-    found = survey(source, known=known, emit=emit)
+    found = survey(source, range_request=range_request, known=known, emit=emit)
     chosen = chosen or choose_encoder(found.median_side)
     classes = _classes(request, found)
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),
         "test": _portable(request.test, request.base, workspace.root),
         "channels": 3 if found.is_color else 1,
+        "range": list(found.range.range or ()),
     }
     # The decoder fits the pool: gray strokes need a quarter of the width.
     preset = request.preset or ("small" if found.is_color else "tiny")
@@ -255,6 +263,7 @@ def _write(
         offered=0 if request.imports_labels else sum(i.label is not None for i in found.items),
         note=stretch_note(found.sizes(), config.pool.image_size),
         encoder_note="",
+        range_note=found.range.note,
     )
 
 
@@ -297,11 +306,18 @@ source = {_quoted(pool.source)}
 test = {_quoted(pool.test)}   # labeled images used only to measure accuracy; "": held-out labels
 image_size = {pool.image_size}   # side in pixels that the networks see: 8, 16, 32 or 64
 channels = {pool.channels}   # 1 gray, 3 color
-
+{_range_line(pool.range)}
 [query]
 size = {query.size}   # images asked per round
 budget = {query.budget}   # labels allowed in total; 0 = no limit
 {_encoder_section(config.encoder)}"""
+
+
+def _range_line(samples: tuple[float, ...]) -> str:
+    if not samples:
+        return ""
+    text = range_text((samples[0], samples[1]))
+    return f"range = {text}   # black and full brightness in images of more than 8 bits\n"
 
 
 def _encoder_section(settings: EncoderConfig) -> str:

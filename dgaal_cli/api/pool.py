@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.presence import check_pool, folder_of, is_gone_from, may_exist
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
@@ -111,7 +112,13 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
     source = _open(workspace, config, files)
     known = KnownFiles.load(workspace.cache_path)
     plan = compare(
-        source, files, dict(store.quarantined()), known, workers=config.threads, emit=emit
+        source,
+        files,
+        dict(store.quarantined()),
+        known,
+        rendering=rendering_of(config.pool),
+        workers=config.threads,
+        emit=emit,
     )
     check_pool(workspace.root, config.pool.source, files, lambda _: plan.finds_any)
     if plan.is_empty:

@@ -15,6 +15,7 @@ from dgaal_cli import atomic
 from dgaal_cli.api.simulate import SimulationResult, fact_lines, read_simulation
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.image_reader import ImageReader
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show, uncell
@@ -158,7 +159,9 @@ def _workspace_health(curve: Sequence[Mapping[str, Any]]) -> list[Section]:
 
 def _workspace_queries(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
     paths = sorted(workspace.rounds_path.glob(f"*/{CSV_NAME}"))[-MAX_SHEETS:]
-    with closing(ImageReader(workspace.root, config.pool.source)) as reader:
+    with closing(
+        ImageReader(workspace.root, config.pool.source, rendering_of(config.pool))
+    ) as reader:
         sheets = [_query_sheet(path, reader, notes) for path in paths]
     pictures = [sheet for sheet in sheets if sheet is not None]
     return [Section(title="Queries", pictures=pictures)] if pictures else []

@@ -87,7 +87,18 @@ def _inputs(main: Manifest) -> str:
 uint8, shape (N, {side}, {side}, {main.channels}), values 0..255, {kind}; any N. Images of another
 size are stretched to {side}x{side} with Pillow's antialiased bilinear filter. Normalization is
 part of the graph.
-"""
+{_samples(main)}"""
+
+
+def _samples(main: Manifest) -> str:
+    if main.sample_range is None:
+        return ""
+    low, high = main.sample_range
+    return (
+        "Before that, samples of images of more than 8 bits are mapped linearly to 0..255, and "
+        f"clipped:\n{low:.9g} becomes 0 and {high:.9g} becomes 255. Images of 8 bits stay as they "
+        "are.\n"
+    )
 
 
 def _parity(manifests: Mapping[str, Manifest]) -> str:

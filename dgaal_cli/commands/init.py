@@ -62,6 +62,15 @@ def init(
     download: Annotated[
         bool, typer.Option("--download", help="Allow to download the weights of a timm model.")
     ] = False,
+    sample_range: Annotated[
+        str,
+        typer.Option(
+            "--range",
+            help="Samples that are black and full brightness, in images of more than 8 bits: "
+            "LOW,HIGH, percentiles like 1%,99%, full (as each file states), or auto (from the "
+            "pixels, if the images are dark or have no defined brightness).",
+        ),
+    ] = "auto",
     accepts_network_folder: NetworkFolder = False,
 ) -> None:
     """Create a workspace for a pool of images."""
@@ -91,6 +100,7 @@ def init(
         accepts_network_folder=accepts_network_folder,
         encoder=encoder,
         downloads=download,
+        sample_range=sample_range,
     )
     keep_private(request.root)
     with interruption.listening():
@@ -107,6 +117,8 @@ def init(
         "channels": result.config.pool.channels,
         "encoder": result.config.encoder.source,
         "encoder_note": result.encoder_note,
+        "range": list(result.config.pool.range),
+        "range_note": result.range_note,
     }
     if not context.printed_json(document):
         _print_result(context, result)
@@ -125,7 +137,7 @@ def _print_result(context: Context, made: "InitResult") -> None:
         context.note(f"unreadable: {show(name)}: {why}")
     if len(made.unreadable) > 5:
         context.note(f"... and {len(made.unreadable) - 5} more; 'dgaal status --json' lists all")
-    for note in filter(None, (made.note, made.encoder_note)):
+    for note in filter(None, (made.note, made.encoder_note, made.range_note)):
         context.note(show(note))
     if made.offered:
         context.note(

@@ -66,6 +66,11 @@ def _are_deviations(values: tuple[float, ...]) -> bool:
     return _are_means(values) and all(value > 0 for value in values)
 
 
+def _is_range(values: tuple[float, ...]) -> bool:
+    is_pair = len(values) == 2 and all(map(math.isfinite, values))
+    return not values or (is_pair and values[0] < values[1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
     """Images to choose from and to measure on."""
@@ -80,6 +85,12 @@ class PoolConfig:
     8, 16, 32 or 64 for pixels; 0 = automatic, from the pool."""
     channels: Literal[0, 1, 3] = 0
     """Color channels that the networks see: 1 gray, 3 color; 0 = automatic, from the pool."""
+    range: Annotated[
+        tuple[float, ...],
+        Rule(is_met=_is_range, demand="be two numbers, the lower first, or empty"),
+    ] = ()
+    """Samples that are black and full brightness, in images of more than 8 bits, signed or
+    floating-point; those outside are clipped. Empty: as each file states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.batches import Assembler, DecodedBatch, batch_of, concatenate
+from dgaal_cli.data.decoders.base import AS_STATED, Rendering
 from dgaal_cli.data.decoders.launch import worker_count
-from dgaal_cli.data.decoders.load import COLOR_GAP
+from dgaal_cli.data.decoders.load import COLOR_GAP, NO_SAMPLES
 from dgaal_cli.data.decoders.process import (
     DecodedMany,
     DecoderDiedError,
@@ -50,6 +51,7 @@ def decode_stream(
     chunk: int = 64,
     hashes: bool = True,
     reduces: bool = False,
+    rendering: Rendering = AS_STATED,
 ) -> Generator[DecodedBatch]:
     """Decode and resize entries in parallel; batches come in the order of the entries.
 
@@ -64,8 +66,9 @@ def decode_stream(
         chunk: Entries per batch; the last batch may have fewer.
         hashes: Whether to compute digests.
         reduces: Whether JPEG may be decoded at reduced size: see ``decoders.pillow.REDUCING_GAP``.
+        rendering: How samples of more than 8 bits become levels.
     """
-    shape = Shape(side=size, channels=channels, hashes=hashes, reduces=reduces)
+    shape = Shape(side=size, channels=channels, hashes=hashes, reduces=reduces, rendering=rendering)
     return decode_to(shape, entries, workers=workers, chunk=chunk)
 
 
@@ -211,6 +214,7 @@ def _unchanged(payloads: list[_Payload], shape: Shape) -> DecodedMany:
         widths=[shape.side] * count,
         heights=[shape.side] * count,
         is_color=[],
+        samples=[],
     )
 
 
@@ -243,6 +247,7 @@ def _from_arrays(arrays: list[Pixels], shape: Shape) -> DecodedMany:
         widths=[width for width, _ in sizes],
         heights=[height for _, height in sizes],
         is_color=[_has_color(one) for one, _ in fitted] if shape.looks else [],
+        samples=[NO_SAMPLES] * count if shape.looks else [],
     )
 
 
@@ -278,4 +283,5 @@ def _unreadable(reasons: list[str], shape: Shape) -> DecodedMany:
         widths=nothing,
         heights=nothing,
         is_color=[False] * count if shape.looks else [],
+        samples=[NO_SAMPLES] * count if shape.looks else [],
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dgaal_cli.data.decoders.base import AS_STATED, Rendering
 from dgaal_cli.data.decoders.process import DecoderDiedError, DecoderProcess
 from dgaal_cli.data.images import Pixels, decode
 from dgaal_cli.data.presence import folder_of, is_gone
@@ -23,15 +24,17 @@ _SYNTHETIC = re.compile(r"synthetic/(\d{3,})/([A-Za-z0-9_-]{1,64}\.png)")
 class ImageReader:
     """Reads images of a workspace's pool, and synthetic images of its rounds."""
 
-    def __init__(self, root: Path, source_spec: str) -> None:
+    def __init__(self, root: Path, source_spec: str, rendering: Rendering = AS_STATED) -> None:
         """Configure the reader; nothing is opened yet.
 
         Args:
             root: Folder of the workspace.
             source_spec: SOURCE of its pool; a relative path is relative to ``root``.
+            rendering: How samples of more than 8 bits become levels.
         """
         self._root = root
         self._spec = source_spec
+        self._rendering = rendering
         self._source: Source | None = None
         self._decoder = DecoderProcess()
         self._opening = threading.Lock()
@@ -58,7 +61,9 @@ class ImageReader:
             payload = data
         with self._decoding:
             try:
-                return self._decoder.decode(payload, max_pixels=MAX_PIXELS)
+                return self._decoder.decode(
+                    payload, max_pixels=MAX_PIXELS, rendering=self._rendering
+                )
             except DecoderDiedError as error:
                 raise UnreadableImageError(str(error)) from None
 

@@ -1,13 +1,14 @@
 """Survey a whole pool, and load its pixels at the size of the networks."""
 
 import contextlib
+import dataclasses
 import hashlib
 import math
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +17,19 @@ import numpy as np
 from dgaal_cli import atomic, interruption
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import decode_stream, decode_to, image_digest
+from dgaal_cli.data.decoders.base import AS_STATED, Rendering
 from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.reading import Reading, counting
+from dgaal_cli.data.sample_range import (
+    AUTOMATIC,
+    ChosenRange,
+    RangeRequest,
+    SampleSpread,
+    choose_range,
+)
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError, StorageError
@@ -31,10 +40,10 @@ from dgaal_cli.ids import SampleId
 _MAX_LOOKUPS = 64
 """Up to this many samples are looked up one by one instead of in a pass over the source."""
 _KEPT_CACHES = 6
-_RULE = "whole-decode"
+_RULE = "whole-decode-2"
 """How pixels are computed; part of the digest of a cache."""
 LOOK = Shape(side=32, channels=3, hashes=True, reduces=True, looks=True)
-"""How a survey decodes an image."""
+"""How a survey decodes an image; its percentiles are those of the requested range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,8 @@ class Survey:
     """Median of the shorter sides, in pixels."""
     is_color: bool
     """Whether any image has real color."""
+    range: ChosenRange
+    """Range of the samples of more than 8 bits."""
 
     def sizes(self) -> list[tuple[int, int]]:
         """Return width and height of each readable image, in pixels."""
@@ -93,6 +104,7 @@ def survey(
     source: Source,
     *,
     workers: int = 0,
+    range_request: RangeRequest = AUTOMATIC,
     known: KnownFiles | None = None,
     emit: Emit = ignore,
 ) -> Survey:
@@ -100,6 +112,7 @@ def survey(
 
     Args:
         source: The pool.
+        range_request: How to choose the range of samples of more than 8 bits.
         workers: Decoder processes; 0 starts one per CPU.
         known: Gets the digest of each file that is read.
         emit: Listener for progress.
@@ -108,30 +121,31 @@ def survey(
         InputDataError: The pool contains no readable image.
         InterruptedRunError: A signal requested a stop.
     """
-    items: list[Surveyed] = []
-    unreadable: list[tuple[SampleId, str]] = []
-    is_color = False
-    batches = decode_to(LOOK, source.entries(), workers=workers, chunk=64)
+    found = _Findings()
+    look = dataclasses.replace(LOOK, percentiles=range_request.percentiles)
+    batches = decode_to(look, source.entries(), workers=workers, chunk=64)
     with contextlib.closing(batches), counting(source, emit) as total:
         reading = Reading(emit, total)
         for batch in batches:
             interruption.check("stopped while reading the pool; nothing was changed")
             reading.add(len(batch.entries), unreadable=len(batch.entries) - int(batch.ok.sum()))
-            is_color = is_color or any(batch.is_color)
-            _collect(batch, items, unreadable)
+            found.add(batch)
             if known is not None:
                 _remember(batch, known)
+    chosen = choose_range(range_request, found.spreads)
+    items, unreadable = found.divide(has_range=chosen.range is not None)
     if not items:
         raise InputDataError(_no_images_message(source, unreadable))
     return Survey(
         items=tuple(items),
         unreadable=tuple(unreadable),
         median_side=int(statistics.median_low(min(item.width, item.height) for item in items)),
-        is_color=is_color,
+        is_color=found.is_color,
+        range=chosen,
     )
 
 
-def load_pixels(
+def load_pixels(  # noqa: PLR0913 - what to decode, how, and from where
     source: Source,
     ids: Sequence[SampleId],
     *,
@@ -140,6 +154,7 @@ def load_pixels(
     cache: Path | None = None,
     workers: int = 0,
     sha256: Sequence[bytes] = (),
+    rendering: Rendering = AS_STATED,
     emit: Emit = ignore,
 ) -> Pixels:
     """Return the pixels of many samples at one size.
@@ -156,6 +171,7 @@ def load_pixels(
         workers: Decoder processes; 0 starts one per CPU.
         sha256: Expected digests of the samples' encoded bytes; empty disables the check. Cached
             pixels were checked when the cache was written.
+        rendering: How samples of more than 8 bits become levels.
         emit: Listener for progress; it stops the decoding if it raises.
 
     Returns:
@@ -170,22 +186,32 @@ def load_pixels(
         raise ChangedPoolError(missing)
     entries = [found[name] for name in ids]
     shape = (len(ids), size, size, channels)
+    batches = decode_stream(
+        entries,
+        size=size,
+        channels=channels,
+        workers=workers,
+        chunk=256,
+        hashes=bool(sha256),
+        rendering=rendering,
+    )
+    blocks = _blocks(batches, len(entries), sha256, emit)
     if cache is None or not ids:
         pixels = np.empty(shape, np.uint8)
-        for start, block in _blocks(entries, shape, workers, sha256, emit):
+        for start, block in blocks:
             pixels[start : start + len(block)] = block
         return pixels
-    path = cache / f"pixels-{_digest(source, entries, shape, sha256)}.npy"
+    path = cache / f"pixels-{_digest(source, entries, shape, sha256, rendering)}.npy"
     mapped = _open_cache(path, shape)
     if mapped is None:
-        _write_cache(path, _blocks(entries, shape, workers, sha256, emit), shape)
+        _write_cache(path, blocks, shape)
         mapped = _open_cache(path, shape)
     if mapped is None:
         raise InputDataError(f"the pixel cache {path} changed while it was read; try again")
     return mapped
 
 
-def read_some(
+def read_some(  # noqa: PLR0913 - as load_pixels
     source: Source,
     ids: Sequence[SampleId],
     *,
@@ -195,6 +221,7 @@ def read_some(
     total: int,
     seconds: float,
     emit: Emit,
+    rendering: Rendering = AS_STATED,
 ) -> None:
     """Decode some images of a pool as ``load_pixels`` does, only to see how fast it goes.
 
@@ -207,13 +234,16 @@ def read_some(
         total: Number of images of the pool, for the progress.
         seconds: Time after the first batch after which the decoding stops.
         emit: Listener for progress; it stops the decoding if it raises.
+        rendering: How samples of more than 8 bits become levels.
     """
     entries: list[Entry] = []
     for name in ids:
         with contextlib.suppress(InputDataError):
             entries.append(source.get(name))
     reading = Reading(emit, lambda: total)
-    batches = decode_stream(entries, size=size, channels=channels, workers=workers)
+    batches = decode_stream(
+        entries, size=size, channels=channels, workers=workers, rendering=rendering
+    )
     until = math.inf
     with contextlib.closing(batches):
         for batch in batches:
@@ -254,15 +284,30 @@ def find_differences(
     return differences
 
 
-def _collect(
-    batch: DecodedBatch, items: list[Surveyed], unreadable: list[tuple[SampleId, str]]
-) -> None:
-    for row, entry in enumerate(batch.entries):
-        if not batch.ok[row]:
-            unreadable.append((entry.id, batch.errors[row]))
-            continue
-        items.append(
-            Surveyed(
+@dataclass(slots=True)
+class _Findings:
+    """What a survey has found so far."""
+
+    images: list[tuple[Surveyed, str]] = field(default_factory=list[tuple[Surveyed, str]])
+    """Images and, of one that is readable only with a range of samples, the reason."""
+    unreadable: list[tuple[SampleId, str]] = field(default_factory=list[tuple[SampleId, str]])
+    spreads: list[SampleSpread] = field(default_factory=list[SampleSpread])
+    is_color: bool = False
+
+    def add(self, batch: DecodedBatch) -> None:
+        self.is_color = self.is_color or any(batch.is_color)
+        for row, entry in enumerate(batch.entries):
+            low, high, full = batch.samples[row]
+            reason = batch.errors[row]
+            is_deep = not math.isnan(low)
+            if reason and not is_deep:
+                self.unreadable.append((entry.id, reason))
+                continue
+            if is_deep:
+                self.spreads.append(
+                    SampleSpread(lowest=low, highest=high, full=full, is_undefined=bool(reason))
+                )
+            image = Surveyed(
                 id=entry.id,
                 sha256=batch.sha256[row],
                 size_bytes=batch.sizes[row],
@@ -271,7 +316,13 @@ def _collect(
                 label=entry.label,
                 split=entry.split,
             )
-        )
+            self.images.append((image, reason))
+
+    def divide(self, *, has_range: bool) -> tuple[list[Surveyed], list[tuple[SampleId, str]]]:
+        """Return the readable images, and the id and reason of the others."""
+        items = [image for image, reason in self.images if has_range or not reason]
+        undefined = [(image.id, reason) for image, reason in self.images if reason]
+        return items, self.unreadable + ([] if has_range else undefined)
 
 
 def _remember(batch: DecodedBatch, known: KnownFiles) -> None:
@@ -320,20 +371,12 @@ def _find(
 
 
 def _blocks(
-    entries: Sequence[Entry],
-    shape: tuple[int, int, int, int],
-    workers: int,
-    sha256: Sequence[bytes],
-    emit: Emit,
+    batches: Generator[DecodedBatch], count: int, sha256: Sequence[bytes], emit: Emit
 ) -> Iterator[tuple[int, Pixels]]:
-    """Decode all entries; after the last, raise ``ChangedPoolError`` with all that have changed."""
-    _, size, _, channels = shape
+    """Yield decoded images; after the last, raise ``ChangedPoolError`` with all that changed."""
     start = 0
     found: list[Difference] = []
-    reading = Reading(emit, lambda: len(entries))
-    batches = decode_stream(
-        entries, size=size, channels=channels, workers=workers, chunk=256, hashes=bool(sha256)
-    )
+    reading = Reading(emit, lambda: count)
     with contextlib.closing(batches):
         for batch in batches:
             interruption.check("stopped while decoding the pool; nothing was changed")
@@ -368,9 +411,14 @@ def _changed(name: SampleId) -> Difference:
 
 
 def _digest(
-    source: Source, entries: list[Entry], shape: tuple[int, ...], sha256: Sequence[bytes]
+    source: Source,
+    entries: list[Entry],
+    shape: tuple[int, ...],
+    sha256: Sequence[bytes],
+    rendering: Rendering,
 ) -> str:
-    digest = hashlib.sha256(repr((_RULE, shape, source.stamp(), len(sha256))).encode())
+    facts = (_RULE, shape, source.stamp(), len(sha256), tuple(rendering))
+    digest = hashlib.sha256(repr(facts).encode())
     digest.update(b"".join(sha256))
     digest.update(os.fsencode(source.spec))
     for entry in entries:

@@ -11,10 +11,10 @@ from dgaal_cli.config.schema import (
     Config,
     Crop,
     EncoderConfig,
-    FeaturesConfig,
     FeatureType,
     PoolConfig,
 )
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.encoders.registry import load_encoder, located
@@ -85,7 +85,7 @@ def compute_features(  # noqa: PLR0913 - every option of one run
         source, base = config.pool.source, workspace.root
     opened = open_source(source, base=base) if isinstance(source, str) else source
     loaded = _pretrained(settings, config.pool)
-    space = space_of(loaded, config.features)
+    space = space_of(loaded, config)
     folder = cache_folder(workspace, config.features)
     with _opened(
         CacheWriter(folder, space, checks_all=checks_all), waits=waits, emit=emit
@@ -135,13 +135,14 @@ def _opened(writer: CacheWriter, *, waits: bool, emit: Emit) -> Generator[CacheW
         yield writer
 
 
-def space_of(encoder: FeatureEncoder, settings: FeaturesConfig) -> FeatureSpace:
-    """Return the space of an encoder's features under the settings of the cache."""
+def space_of(encoder: FeatureEncoder, config: Config) -> FeatureSpace:
+    """Return the space of an encoder's features under the settings of a workspace."""
     return FeatureSpace(
         encoder=encoder.digest,
-        crop=settings.crop,
-        dtype=settings.dtype,
+        crop=config.features.crop,
+        dtype=config.features.dtype,
         dimension=encoder.dimension,
+        range=rendering_of(config.pool).value_range,
     )
 
 
@@ -151,7 +152,7 @@ def configured_space(config: Config) -> FeatureSpace:
     Raises:
         DgaalError: The encoder does not work here.
     """
-    return space_of(_pretrained(config.encoder, config.pool), config.features)
+    return space_of(_pretrained(config.encoder, config.pool), config)
 
 
 def _pretrained(settings: EncoderConfig, pool: PoolConfig) -> Encoder:

@@ -11,7 +11,7 @@ import numpy as np
 from dgaal_cli import interruption
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import decode_to
-from dgaal_cli.data.decoders.base import TILES, Framing
+from dgaal_cli.data.decoders.base import TILES, Framing, Rendering
 from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Entry
@@ -238,4 +238,5 @@ def square_shape(framing: Framing, space: FeatureSpace) -> Shape:
         reduces=False,
         framing=framing,
         has_tiles=space.crop == "tiles",
+        rendering=Rendering(space.range),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from dgaal_cli.config.schema import Crop, FeatureType
 
 
-class FeatureSpace(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureSpace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Features of two images can be compared only if they are of one space."""
 
     encoder: str
@@ -19,6 +19,8 @@ class FeatureSpace(msgspec.Struct, frozen=True, kw_only=True):
     """Type of a stored number."""
     dimension: int
     """Numbers in a row."""
+    range: tuple[float, float] | None = None
+    """``pool.range`` of the images; omitted from the digest if there is none."""
 
     @property
     def digest(self) -> str:
@@ -37,7 +39,12 @@ class FeatureSpace(msgspec.Struct, frozen=True, kw_only=True):
 
     def difference(self, other: "FeatureSpace") -> str:
         """Describe how the features of a file in another space differ."""
-        names = {"encoder": "encoder", "crop": "crop", "dtype": "number type"}
+        names = {
+            "encoder": "encoder",
+            "crop": "crop",
+            "dtype": "number type",
+            "range": "pool.range",
+        }
         different = [
             text for name, text in names.items() if getattr(self, name) != getattr(other, name)
         ]

@@ -16,6 +16,7 @@ from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import start_engine
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.pool import load_pixels
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ArtifactError, DgaalError
@@ -63,6 +64,7 @@ def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int
         cache=workspace.cache_path,
         workers=threads,
         sha256=[item.sha256 for item in pool],
+        rendering=Rendering(artifact.manifest.sample_range),
     )
     engine = start_engine(artifact, device="cpu", threads=threads)
     parts = [_run(engine, pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)]

@@ -9,6 +9,7 @@ import torch
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.pool import load_pixels
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
@@ -239,6 +240,7 @@ def _test_images(
         channels=config.pool.channels,
         cache=workspace.cache_path,
         workers=config.threads,
+        rendering=rendering_of(config.pool),
     )
     kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
     targets = task.blank(len(entries))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from dgaal_cli import interruption
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import decode_to, image_digest
+from dgaal_cli.data.decoders.base import AS_STATED, Rendering
+from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.pool import LOOK
 from dgaal_cli.data.reading import Reading
@@ -110,6 +112,7 @@ def compare(
     unreadable: Mapping[SampleId, str],
     known: KnownFiles,
     *,
+    rendering: Rendering = AS_STATED,
     workers: int = 0,
     emit: Emit = ignore,
 ) -> PoolPlan:
@@ -123,6 +126,7 @@ def compare(
         files: Each name of each image in the store.
         unreadable: Unreadable files in the store, with the reason.
         known: What was read earlier; what is read now is added to it.
+        rendering: How samples of more than 8 bits become levels.
         workers: Decoder processes; 0 starts one per CPU.
         emit: Listener for progress.
 
@@ -131,7 +135,7 @@ def compare(
         InterruptedRunError: A signal requested a stop.
     """
     look = _Look(source, files, unreadable, known)
-    look.read(workers=workers, emit=emit)
+    look.read(replace(LOOK, rendering=rendering), workers=workers, emit=emit)
     return look.plan()
 
 
@@ -162,14 +166,14 @@ class _Look:
         self._before: dict[SampleId, os.stat_result] = {}
         """Sizes and times of the files that are read, from before."""
 
-    def read(self, *, workers: int, emit: Emit) -> None:
+    def read(self, shape: Shape, *, workers: int, emit: Emit) -> None:
         """List the pool and read what is not known."""
         stamp = self._source.stamp()
         if stamp and stamp == self._known.container:
             self._take_all_as_known()
             return
         reading = Reading(emit, lambda: None)
-        batches = decode_to(LOOK, self._unread(), workers=workers, chunk=64)
+        batches = decode_to(shape, self._unread(), workers=workers, chunk=64)
         with contextlib.closing(batches):
             for batch in batches:
                 interruption.check("stopped while reading the pool; nothing was changed")

@@ -15,6 +15,7 @@ from dgaal_cli.data.pool import (
     read_some,
 )
 from dgaal_cli.data.presence import check_pool, folder_of, may_exist
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
@@ -64,6 +65,7 @@ def sound_pixels(
                 cache=workspace.cache_path,
                 workers=config.threads,
                 sha256=[item.sha256 for item in items],
+                rendering=rendering_of(config.pool),
                 emit=emit,
             )
             break
@@ -106,6 +108,7 @@ def sample_reading(workspace: Workspace, config: Config, store: Store, emit: Emi
         total=total,
         seconds=_SAMPLE_S,
         emit=emit,
+        rendering=rendering_of(config.pool),
     )
 
 

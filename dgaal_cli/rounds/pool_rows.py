@@ -16,7 +16,7 @@ from dgaal_cli.features.cache import CachedRows, FeatureCache, as_digests, cache
 from dgaal_cli.features.compute import compute_features, configured_space
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.features.space import FeatureSpace
-from dgaal_cli.features.thumbnails import THUMBNAILS, add_thumbnails
+from dgaal_cli.features.thumbnails import add_thumbnails, thumbnail_space
 from dgaal_cli.ids import SampleId
 from dgaal_cli.store.records import ItemRecord
 from dgaal_cli.workspace import Workspace
@@ -60,18 +60,18 @@ def pool_rows(
     """
     sha256 = [item.sha256 for item in items]
     folder = cache_folder(workspace, config.features)
-    space = THUMBNAILS
+    space = thumbnails = thumbnail_space(config.pool)
     if config.encoder.source != "pixels":
-        space = _encoder_space(config, emit) or THUMBNAILS
+        space = _encoder_space(config, emit) or thumbnails
     missing = _missing(folder, space, sha256)
-    if len(missing) and space != THUMBNAILS:
+    if len(missing) and space != thumbnails:
         if is_urgent:
             emit(Warned(message=NOT_YET))
-            space = THUMBNAILS
+            space = thumbnails
             missing = _missing(folder, space, sha256)
         else:
             compute_features(workspace, config, waits=True, emit=emit)
-    if len(missing) and space == THUMBNAILS:
+    if len(missing) and space == thumbnails:
         source = open_source(config.pool.source, base=workspace.root)
         if is_urgent:
             order = np.random.default_rng(config.seed).permutation(missing)[:MAX_URGENT]
@@ -81,7 +81,7 @@ def pool_rows(
             )
         else:
             entries, seconds = source.entries(), math.inf
-        add_thumbnails(folder, entries, workers=config.threads, seconds=seconds)
+        add_thumbnails(folder, space, entries, workers=config.threads, seconds=seconds)
     return _found(folder, space, sha256)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from dgaal_cli import atomic
 from dgaal_cli.data.decode_stream import decode_stream
+from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.sources.base import Source
 from dgaal_cli.data.sources.selection import entries_named
@@ -42,20 +43,28 @@ def check_sheet(path: Path) -> None:
         )
 
 
-def write_contact_sheet(path: Path, source: Source, rows: Sequence[Row]) -> None:
+def write_contact_sheet(
+    path: Path, source: Source, rows: Sequence[Row], rendering: Rendering
+) -> None:
     """Write a PNG of the images of ``rows``, best first, at least one, with rank and score."""
-    tiles = _tiles(source, [row.id for row in rows])
+    tiles = _tiles(source, [row.id for row in rows], rendering)
     captions = [f"{rank}  {row.score:.3g}" for rank, row in enumerate(rows, start=1)]
     sheet = grid(tiles, captions, columns=10, gap=8, margin=8, caption_height=14)
     atomic.write_bytes(path, encode_png(sheet, Software=_SIGNATURE.decode()))
 
 
-def _tiles(source: Source, names: Sequence[SampleId]) -> list[Pixels]:
+def _tiles(source: Source, names: Sequence[SampleId], rendering: Rendering) -> list[Pixels]:
     """Decode images by id; an image that has become unreadable since scoring is black."""
     black: Pixels = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     tiles = dict.fromkeys(names, black)
     stream = decode_stream(
-        entries_named(source, names), size=_SIDE, channels=3, workers=1, chunk=16, hashes=False
+        entries_named(source, names),
+        size=_SIDE,
+        channels=3,
+        workers=1,
+        chunk=16,
+        hashes=False,
+        rendering=rendering,
     )
     for batch in stream:
         tiles |= zip((entry.id for entry in batch.entries), batch.pixels, strict=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import decode_stream
+from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.scoring.rows import FloatArray, Rows
@@ -71,6 +72,7 @@ def score_entries(
         chunk=batch,
         hashes=False,
         reduces=reduces,
+        rendering=Rendering(manifest.sample_range),
     )
     with contextlib.closing(stream):
         engine, batches = _started(start_engine, stream)

@@ -11,6 +11,7 @@ from dgaal_cli import atomic, interruption
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.artifacts.engines.load import start_engine
+from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.data.reading import counting
 from dgaal_cli.data.sources.base import Source
@@ -176,7 +177,8 @@ class ScoringRun:
         if self._sheet is not None and self._best:
             from dgaal_cli.scoring.contact_sheet import write_contact_sheet  # few runs need it
 
-            write_contact_sheet(self._sheet, self._source, self._best)
+            rendering = Rendering(self._artifact.manifest.sample_range)
+            write_contact_sheet(self._sheet, self._source, self._best, rendering)
         return rows
 
     def _keep_best(self, ranked: Iterator[Rows]) -> Iterator[Rows]:

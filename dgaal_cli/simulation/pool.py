@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import Survey, load_pixels, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
@@ -56,6 +57,8 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
         found = [(name, label) for name, label in found if name not in unreadable]
         if unreadable:
             notes.append(f"{len(unreadable)} unreadable images left out")
+        if seen.range.note:
+            notes.append(seen.range.note)
         if note := stretch_note(seen.sizes(), size):
             notes.append(note)
     found = _subset(found, plan.pool_size, "pool")
@@ -73,7 +76,15 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
 
     def pixels(of: Source, rows: _Pairs) -> Pixels:
         ids = [name for name, _ in rows]
-        return load_pixels(of, ids, size=size, channels=channels, cache=cache, workers=1)
+        return load_pixels(
+            of,
+            ids,
+            size=size,
+            channels=channels,
+            cache=cache,
+            workers=1,
+            rendering=Rendering(seen.range.range if seen else None),
+        )
 
     missing = sorted(set(names) - {label for _, label in found}, key=names.index)
     if missing:

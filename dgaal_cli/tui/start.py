@@ -39,8 +39,9 @@ def start_screen(
 
     def make_reader() -> Reader:
         from dgaal_cli.data.image_reader import ImageReader
+        from dgaal_cli.data.sample_range import rendering_of
 
-        return ImageReader(workspace.root, config.pool.source)
+        return ImageReader(workspace.root, config.pool.source, rendering_of(config.pool))
 
     def synthetic_of_round(number: int) -> list[SampleId]:
         folder = workspace.round_path(number) / "synthetic"

@@ -19,6 +19,18 @@ TOO_LARGE = f"more than {MAX_PIXELS // 1_000_000} megapixels"
 """Reason of an image that is too large."""
 
 
+class Rendering(NamedTuple):
+    """How the samples of a file become levels; the same for all images of a pool."""
+
+    value_range: tuple[float, float] | None = None
+    """Samples that are black and full brightness; those outside are clipped. Only for images of
+    which the samples are not unsigned 8-bit. None: as the file states."""
+
+
+AS_STATED = Rendering()
+"""The brightness that the file itself states."""
+
+
 class Target(NamedTuple):
     """Requested properties of the pixels. A decoder may ignore them, or decode fewer pixels."""
 
@@ -35,6 +47,10 @@ class Target(NamedTuple):
     has_tiles: bool = False
     """Whether ``TILES`` squares are made, one below the other: the whole image, stretched, and its
     four quarters. Needs ``framing``, of which side and interpolation are used."""
+    rendering: Rendering = AS_STATED
+    """How samples become levels."""
+    percentiles: tuple[float, float] = (0, 100)
+    """What a survey reports as lowest and highest sample."""
 
 
 class Framing(NamedTuple):

@@ -156,8 +156,9 @@ def _raw_mode(image: "Image.Image") -> str:
     if not tiles:
         return ""
     arguments: Any = tiles[0][3]
-    first: Any = (*arguments, "")[0] if isinstance(arguments, tuple) else arguments
-    return first if isinstance(first, str) else ""
+    if isinstance(arguments, tuple):
+        return str(next(iter(cast("tuple[Any, ...]", arguments)), ""))
+    return arguments if isinstance(arguments, str) else ""
 
 
 def _join_bytes(

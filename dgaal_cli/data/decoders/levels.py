@@ -1,34 +1,63 @@
 """Convert samples of any depth to uint8; no other code maps brightness."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from dgaal_cli.data.decoders.base import DecodedImage
+from dgaal_cli.data.decoders.base import DecodedImage, Rendering
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 
-def brightness(decoded: DecodedImage) -> npt.NDArray[np.uint8]:
+def brightness(decoded: DecodedImage, rendering: Rendering) -> npt.NDArray[np.uint8]:
     """Return the levels of an image whose pixels are an array; hidden pixels are black.
 
     Returns:
         uint8, same shape as ``decoded.pixels``.
 
     Raises:
-        UnreadableImageError: A sample that is not hidden is outside the range or NaN.
+        UnreadableImageError: Without a range, a sample that is not hidden is outside the range of
+            the file, or NaN.
     """
-    samples: npt.NDArray[Any] = np.asarray(decoded.pixels)
-    hidden = decoded.hidden
-    if hidden is not None:
-        black = np.asarray(decoded.value_range[0]).astype(samples.dtype)
-        samples = np.where(hidden if samples.ndim == 2 else hidden[:, :, None], black, samples)
-    levels = to_uint8(samples, depth=decoded.depth, value_range=decoded.value_range)
+    samples = cast("npt.NDArray[Any]", decoded.pixels)
+    if rendering.value_range is not None and not is_eight_bit(decoded):
+        levels = clip_to_uint8(samples, rendering.value_range)
+    else:
+        levels = to_uint8(_visible(decoded), depth=decoded.depth, value_range=decoded.value_range)
     if decoded.is_inverted:
         levels = ~levels
-    if hidden is not None:
-        levels[hidden] = 0
+    if decoded.hidden is not None:
+        levels[decoded.hidden] = 0
     return levels
+
+
+def is_eight_bit(decoded: DecodedImage) -> bool:
+    """Return whether the samples, of an array, are levels already."""
+    return cast("npt.NDArray[Any]", decoded.pixels).dtype == np.uint8
+
+
+def spread(decoded: DecodedImage, percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Return two percentiles of the samples that are visible and finite; NaN without any."""
+    samples = cast("npt.NDArray[Any]", decoded.pixels)
+    if decoded.hidden is not None:
+        samples = samples[~decoded.hidden]
+    if samples.dtype.kind == "f":
+        samples = samples[np.isfinite(samples)]
+    if not samples.size:
+        return float("nan"), float("nan")
+    if percentiles == (0, 100):
+        return float(samples.min()), float(samples.max())
+    low, high = np.percentile(samples, percentiles)
+    return float(low), float(high)
+
+
+def range_reason(decoded: DecodedImage) -> str:
+    """Return why an image has no brightness without a range; empty if it has."""
+    try:
+        _check_range(_visible(decoded), decoded.value_range)
+    except UnreadableImageError as error:
+        return error.reason
+    return ""
 
 
 def to_uint8(
@@ -50,23 +79,63 @@ def to_uint8(
     Raises:
         UnreadableImageError: A sample is outside the range or NaN.
     """
-    low, high = value_range
+    _check_range(pixels, value_range)
     is_float = pixels.dtype.kind == "f"
-    if not _is_within(pixels, low, high):
-        kind = "floating-point" if is_float else f"{pixels.dtype.itemsize * 8}-bit"
-        raise UnreadableImageError(
-            f"{kind} samples outside {low}..{high} have no defined brightness"
-        )
     if not is_float and depth >= 8 and value_range == (0, 2**depth - 1):
         return (pixels >> (depth - 8)).astype(np.uint8)
+    low, high = value_range
     scaled = pixels if is_float else pixels.astype(np.float64)
     return ((scaled - low) / (high - low) * 255 + 0.5).astype(np.uint8)
 
 
-def _is_within(pixels: npt.NDArray[Any], low: float, high: float) -> bool:
-    """Return whether all samples are in a range; False for NaN."""
+def clip_to_uint8(
+    pixels: npt.NDArray[Any], value_range: tuple[float, float]
+) -> npt.NDArray[np.uint8]:
+    """Map samples from ``value_range`` to 0..255 and round; clip those outside. NaN becomes 0.
+
+    Args:
+        pixels: Integers or floating-point numbers, any shape.
+        value_range: Min. and max. value.
+
+    Returns:
+        uint8, same shape.
+    """
+    if pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2:
+        limits = np.iinfo(pixels.dtype)
+        values = np.arange(limits.min, limits.max + 1)
+        table = np.roll(_scaled(values, value_range), int(limits.min))  # negative values at the end
+        return table[pixels]
+    return _scaled(pixels, value_range)
+
+
+def _scaled(pixels: npt.NDArray[Any], value_range: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    low, high = value_range
+    exact = pixels if pixels.dtype.kind == "f" else pixels.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        levels = (exact - low) / (high - low) * 255 + 0.5
+        levels = np.nan_to_num(levels, copy=False, nan=0)
+        return np.clip(levels, 0, 255.5, out=levels).astype(np.uint8)
+
+
+def _visible(decoded: DecodedImage) -> npt.NDArray[Any]:
+    """Return the samples, with black in the place of hidden ones."""
+    samples = cast("npt.NDArray[Any]", decoded.pixels)
+    if decoded.hidden is None:
+        return samples
+    hidden = decoded.hidden if samples.ndim == 2 else decoded.hidden[:, :, None]
+    black = np.asarray(decoded.value_range[0]).astype(samples.dtype)
+    return np.where(hidden, black, samples)
+
+
+def _check_range(pixels: npt.NDArray[Any], value_range: tuple[float, float]) -> None:
+    low, high = value_range
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
         if low <= limits.min and limits.max <= high:
-            return True
-    return bool(low <= pixels.min() and pixels.max() <= high)
+            return
+    if not (low <= pixels.min() and pixels.max() <= high):  # True for NaN, too
+        is_float = pixels.dtype.kind == "f"
+        kind = "floating-point" if is_float else f"{pixels.dtype.itemsize * 8}-bit"
+        raise UnreadableImageError(
+            f"{kind} samples outside {low}..{high} have no defined brightness; set pool.range"
+        )

@@ -5,7 +5,15 @@ The first bytes of a file determine its format, never its name: see ``registry``
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
-from dgaal_cli.data.decoders.base import TILES, DecodedImage, Framing, Target, check_size
+from dgaal_cli.data.decoders.base import (
+    AS_STATED,
+    TILES,
+    DecodedImage,
+    Framing,
+    Rendering,
+    Target,
+    check_size,
+)
 from dgaal_cli.data.decoders.registry import find_format, load_decoder, not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -18,6 +26,9 @@ RESIZE_RULE = "stretch-bilinear"
 
 COLOR_GAP = 16
 """Difference of two channels, in levels, that rounding by JPEG never causes in a gray image."""
+
+NO_SAMPLES = (float("nan"), float("nan"), float("nan"))
+"""``Look.samples`` of an image of unsigned 8-bit samples."""
 
 _MODES = {1: "L", 3: "RGB"}
 _T = TypeVar("_T")
@@ -43,6 +54,11 @@ class Look(NamedTuple):
     """Width of the upright original, in pixels."""
     height: int
     """Height of the upright original, in pixels."""
+    samples: tuple[float, float, float] = NO_SAMPLES
+    """Lowest and highest sample, and that of full brightness by the file's own range; NaN if the
+    samples are unsigned 8-bit."""
+    reason: str = ""
+    """Why the image has no defined brightness without a range; else empty."""
 
 
 def load_picture(data: bytes, target: Target) -> Picture:
@@ -53,7 +69,12 @@ def load_picture(data: bytes, target: Target) -> Picture:
     Raises:
         UnreadableImageError: The bytes cannot be decoded.
     """
-    return _decode(data, target, lambda image, w, h: Picture(_fitted(image, target), w, h))
+
+    def fit(decoded: DecodedImage) -> Picture:
+        image = _to_image(decoded, target.rendering)
+        return Picture(_fitted(image, target), decoded.width, decoded.height)
+
+    return _decode(data, target, fit)
 
 
 def look_at(data: bytes, target: Target) -> Look:
@@ -62,11 +83,11 @@ def look_at(data: bytes, target: Target) -> Look:
     Raises:
         UnreadableImageError: See ``load_picture``.
     """
-    return _decode(data, target, lambda image, w, h: Look(_is_color(image, target.side), w, h))
+    return _decode(data, target, lambda decoded: _look(decoded, target))
 
 
-def _decode(data: bytes, target: Target, use: "Callable[[Image.Image, int, int], _T]") -> _T:
-    """Decode one image; call ``use`` with it, and with the width and height of the original."""
+def _decode(data: bytes, target: Target, use: "Callable[[DecodedImage], _T]") -> _T:
+    """Decode one image and return what ``use`` makes of it."""
     if not data:
         raise UnreadableImageError("empty file")
     kind = find_format(data)
@@ -75,7 +96,7 @@ def _decode(data: bytes, target: Target, use: "Callable[[Image.Image, int, int],
     try:
         decoded = load_decoder(kind)(data, kind.name, target)
         check_size(decoded.width, decoded.height)
-        return use(_to_image(decoded), decoded.width, decoded.height)
+        return use(decoded)
     except Exception as error:  # noqa: BLE001 - decoders raise many types on hostile bytes
         raise UnreadableImageError(describe(error)) from None
 
@@ -139,7 +160,23 @@ def silence_decoders() -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-def _to_image(decoded: DecodedImage) -> "Image.Image":
+def _look(decoded: DecodedImage, target: Target) -> Look:
+    width, height = decoded.width, decoded.height
+    if hasattr(decoded.pixels, "getbands"):
+        return Look(_is_color(_to_image(decoded), target.side), width, height)
+    from dgaal_cli.data.decoders.levels import is_eight_bit, range_reason, spread
+
+    if is_eight_bit(decoded):
+        return Look(_is_color(_to_image(decoded), target.side), width, height)
+    low, high = spread(decoded, target.percentiles)
+    # Dark colors are seen only in the image's own range.
+    own = Rendering((low, high) if low < high else (0, 1))
+    is_color = _is_color(_to_image(decoded, own), target.side)
+    samples = (low, high, decoded.value_range[1])
+    return Look(is_color, width, height, samples, range_reason(decoded))
+
+
+def _to_image(decoded: DecodedImage, rendering: Rendering = AS_STATED) -> "Image.Image":
     pixels = decoded.pixels
     if hasattr(pixels, "getbands"):  # isinstance needs the import of the class, ten times slower
         return cast("Image.Image", pixels)
@@ -149,7 +186,7 @@ def _to_image(decoded: DecodedImage) -> "Image.Image":
 
     if decoded.channels not in _MODES:
         raise UnreadableImageError(f"{decoded.channels} channels; dgaal reads 1 or 3")
-    levels = brightness(decoded)
+    levels = brightness(decoded, rendering)
     return Image.fromarray(levels[:, :, 0] if levels.shape[2:] == (1,) else levels)
 
 

@@ -1,5 +1,6 @@
 """Handle of one decoder process: start it, send requests, detect when it dies."""
 
+import math
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dgaal_cli.data.decoders import launch
-from dgaal_cli.data.decoders.base import TILES, Framing
+from dgaal_cli.data.decoders.base import AS_STATED, TILES, Framing, Rendering
 from dgaal_cli.data.decoders.worker import (
     ANSWER,
     BICUBIC,
@@ -35,6 +36,9 @@ from dgaal_cli.interruption import signal_name
 
 if TYPE_CHECKING:
     import io
+
+
+_NO_RANGE = (float("nan"), float("nan"))
 
 
 class DecoderDiedError(Exception):
@@ -62,6 +66,9 @@ class DecodedMany:
     heights: list[int]
     is_color: list[bool]
     """Whether an image has real color; empty unless ``Shape.looks``."""
+    samples: list[tuple[float, float, float]]
+    """``Look.samples`` of each image; empty unless ``Shape.looks``. Such an image that has an error
+    and is not NaN here is readable with a range."""
 
 
 Payload = bytes | str | os.PathLike[str]
@@ -85,7 +92,12 @@ class Shape:
     has_tiles: bool = False
     """Whether to make tiles: see ``Target``."""
     looks: bool = False
-    """Only look for real color, at this side; return no pixels."""
+    """Only look for real color, at this side, and for samples of more than 8 bits; return no
+    pixels."""
+    rendering: Rendering = AS_STATED
+    """How samples become levels; a look with a range finds no image without brightness."""
+    percentiles: tuple[float, float] = (0, 100)
+    """Which percentiles of an image a look reports as lowest and highest sample."""
 
     @property
     def array(self) -> tuple[int, int, int]:
@@ -106,7 +118,9 @@ class DecoderProcess:
         self._finalizer: weakref.finalize[..., DecoderProcess] | None = None
         self._is_ready = False
 
-    def decode(self, payload: Payload, *, max_pixels: int = 0) -> Pixels:
+    def decode(
+        self, payload: Payload, *, max_pixels: int = 0, rendering: Rendering = AS_STATED
+    ) -> Pixels:
         """Decode one image at its original size, or shrunk to about ``max_pixels``.
 
         Returns:
@@ -116,7 +130,7 @@ class DecoderProcess:
             UnreadableImageError: The image cannot be decoded.
             DecoderDiedError: The process died; the next call starts another.
         """
-        original = Shape(side=0, channels=0, hashes=False, reduces=False)
+        original = Shape(side=0, channels=0, hashes=False, reduces=False, rendering=rendering)
         results, reasons, flat = self._request([payload], original, max_pixels=max_pixels)
         if reasons[0]:
             raise UnreadableImageError(reasons[0])
@@ -131,6 +145,12 @@ class DecoderProcess:
         """
         results, reasons, flat = self._request(payloads, shape)
         columns = list(zip(*results, strict=True))
+        samples = list(zip(*columns[9:12], strict=True)) if shape.looks else []
+        if samples and shape.rendering.value_range is not None:
+            reasons = [
+                reason if math.isnan(own[0]) else ""
+                for reason, own in zip(reasons, samples, strict=True)
+            ]
         return DecodedMany(
             pixels=flat.reshape(len(payloads), *shape.array),
             errors=reasons,
@@ -140,6 +160,7 @@ class DecoderProcess:
             widths=list(columns[0]),
             heights=list(columns[1]),
             is_color=[count == 3 for count in columns[4]] if shape.looks else [],
+            samples=samples,
         )
 
     def close(self) -> None:
@@ -204,7 +225,8 @@ def _request(payloads: Sequence[Payload], shape: Shape, max_pixels: int) -> byte
     items = map(ITEM.pack, kinds, map(len, contents))
     body = b"".join([*items, *contents])
     side, channels = shape.array[1:]
-    sizes = (len(payloads), side, channels, max_pixels, flags, share, len(body))
+    low, high = shape.percentiles if shape.looks else shape.rendering.value_range or _NO_RANGE
+    sizes = (len(payloads), side, channels, max_pixels, flags, share, low, high, len(body))
     return REQUEST.pack(*sizes) + body
 
 
@@ -231,7 +253,8 @@ def _reasons(results: list[tuple[Any, ...]], texts: bytes) -> list[str]:
         return [""] * len(results)
     reasons: list[str] = []
     start = 0
-    for *_, length, _, _, _ in results:
+    for result in results:
+        length = result[5]
         reasons.append(texts[start : start + length].decode())
         start += length
     return reasons

@@ -6,36 +6,38 @@ starts without numpy, dataclasses and hooks of site packages, to start fast.
 """
 
 import contextlib
+import math
 import os
 import signal
 import struct
 import sys
 from typing import BinaryIO
 
-from dgaal_cli.data.decoders.base import TILES, Framing, Target
-from dgaal_cli.data.decoders.load import load_picture, look_at, silence_decoders
+from dgaal_cli.data.decoders.base import TILES, Framing, Rendering, Target
+from dgaal_cli.data.decoders.load import NO_SAMPLES, Look, load_picture, look_at, silence_decoders
 from dgaal_cli.data.regular_files import read_dated_file
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 from dgaal_cli.parent import watch_stdin
 
-REQUEST = struct.Struct("<IIIIIdQ")
+REQUEST = struct.Struct("<IIIIIdddQ")
 """Number of items; side (0: original size); channels (0: original); max. pixels (0: unlimited);
-flags; ``Framing.share``; length of the body in bytes. The body has the ``ITEM`` of every item, then
-all payloads."""
+flags; ``Framing.share``; ``Target.percentiles``, or ``Rendering.value_range`` (NaN: none); length
+of the body in bytes. The body has the ``ITEM`` of every item, then all payloads."""
 HASHES, REDUCES, FRAMES, BICUBIC, TILED, LOOKS = 1, 2, 4, 8, 16, 32
 """Flags: compute the digest of every file; decode JPEG at reduced size; use ``Framing``, with
 bicubic interpolation; make tiles; send no pixels, but 3 as the number of sent channels of an image
-with real color, else 1."""
+with real color, else 1, and its ``Look.samples``."""
 ITEM = struct.Struct("<BQ")
 """Kind of payload and its length in bytes."""
 FROM_PATH, FROM_BYTES = 0, 1
 ANSWER = struct.Struct("<QQ")
 """Lengths in bytes of the head (``RESULT`` of every item, all reasons) and of all pixels. With a
 side given, unreadable items have pixels, too (zeros), so that all items have the same length."""
-RESULT = struct.Struct("<IIIIIIQq32s")
+RESULT = struct.Struct("<IIIIIIQq32sddd")
 """Original width, height; sent width, height, channels; length of the reason; size of the file in
-bytes; its modification time in nanoseconds, 0 if this process did not read it; sha256."""
-READY = b"dgaal-decoder-5\n"
+bytes; its modification time in nanoseconds, 0 if this process did not read it; sha256;
+``Look.samples``."""
+READY = b"dgaal-decoder-6\n"
 
 LIMIT_S = 10.0
 """Max. seconds per image."""
@@ -64,7 +66,7 @@ def main() -> None:
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
-    count, side, channels, max_pixels, flags, share, length = REQUEST.unpack(header)
+    count, side, channels, max_pixels, flags, share, low, high, length = REQUEST.unpack(header)
     framing = Framing(side, share, "bicubic" if flags & BICUBIC else "bilinear")
     target = Target(
         side or None,
@@ -73,6 +75,8 @@ def _serve(requests: BinaryIO, answers: BinaryIO, header: bytes) -> None:
         reduces=bool(flags & REDUCES),
         framing=framing if flags & FRAMES else None,
         has_tiles=bool(flags & TILED),
+        rendering=Rendering(None if flags & LOOKS or math.isnan(low) else (low, high)),
+        percentiles=(low, high),
     )
     body = requests.read(length)
     start = count * ITEM.size
@@ -103,10 +107,7 @@ def _answer(kind: int, payload: bytes, target: Target, flags: int) -> tuple[byte
         data, changed_at = read_dated_file(payload) if kind == FROM_PATH else (payload, 0)
         digest = _digest(data) if flags & HASHES else digest
         if flags & LOOKS:
-            look = look_at(data, target)
-            channels = 3 if look.is_color else 1
-            file = (len(data), changed_at, digest)
-            return RESULT.pack(look.width, look.height, 0, 0, channels, 0, *file), b"", b""
+            return _look_answer(look_at(data, target), (len(data), changed_at, digest))
         picture = load_picture(data, target)
         image = picture.image
         pixels = image.tobytes()
@@ -117,15 +118,22 @@ def _answer(kind: int, payload: bytes, target: Target, flags: int) -> tuple[byte
     width, height = image.size
     count = 1 if image.mode == "L" else 3
     file = (len(data), changed_at, digest)
-    result = RESULT.pack(picture.width, picture.height, width, height, count, 0, *file)
+    sizes = (picture.width, picture.height, width, height, count, 0)
+    result = RESULT.pack(*sizes, *file, *NO_SAMPLES)
     return result, b"", pixels
+
+
+def _look_answer(look: Look, file: tuple[int, int, bytes]) -> tuple[bytes, bytes, bytes]:
+    text = look.reason.encode()
+    sizes = (look.width, look.height, 0, 0, 3 if look.is_color else 1, len(text))
+    return RESULT.pack(*sizes, *file, *look.samples), text, b""
 
 
 def _refuse(
     reason: str, file: tuple[int, int, bytes], target: Target
 ) -> tuple[bytes, bytes, bytes]:
     text = (reason or "damaged image").encode("utf-8", "replace")
-    result = RESULT.pack(0, 0, 0, 0, 0, len(text), *file)
+    result = RESULT.pack(0, 0, 0, 0, 0, len(text), *file, *NO_SAMPLES)
     views = TILES if target.has_tiles else 1
     return result, text, bytes((target.side or 0) ** 2 * views * (target.channels or 0))
 

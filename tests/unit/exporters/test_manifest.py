@@ -27,7 +27,7 @@ def test_manifest_equals_its_json_round_trip() -> None:
 def test_equal_manifests_have_equal_json() -> None:
     assert full_manifest().to_json() == full_manifest().to_json()
     document = json.loads(full_manifest().to_json())
-    assert document["schema"] == SCHEMA == 1
+    assert document["schema"] == 1
     assert document["layout"] == "NHWC"
     assert document["value_range"] == [0, 255]
     assert document["score_direction"] == "higher = ask first"
@@ -43,9 +43,25 @@ def test_json_escapes_control_characters_in_class_names() -> None:
     assert parse(text).classes == hostile
 
 
+def test_range_of_samples_needs_schema_2_which_earlier_versions_refuse() -> None:
+    with_range = dataclasses.replace(full_manifest(), sample_range=(-5.5, 4095.0), schema=2)
+    assert parse(with_range.to_json()) == with_range
+    assert "sample_range" not in json.loads(full_manifest().to_json())
+    with pytest.raises(ManifestError, match="range of samples"):
+        dataclasses.replace(with_range, schema=1)
+    document = json.loads(with_range.to_json())
+    for wrong in ([], [0], [0, 0], [4095, 0], [0, "x"], None, 7):
+        with pytest.raises(ManifestError):
+            parse(json.dumps(document | {"sample_range": wrong}))
+    del document["sample_range"]
+    with pytest.raises(ManifestError, match="lacks 'sample_range'"):
+        parse(json.dumps(document))
+
+
 def test_future_schema_is_refused() -> None:
-    document = json.loads(full_manifest().to_json()) | {"schema": 2, "novelty": 1}
-    with pytest.raises(ManifestError, match="schema 2, this version reads up to 1; update"):
+    document = json.loads(full_manifest().to_json()) | {"schema": 3, "novelty": 1}
+    assert SCHEMA == 2
+    with pytest.raises(ManifestError, match="schema 3, this version reads up to 2; update"):
         parse(json.dumps(document))
 
 
