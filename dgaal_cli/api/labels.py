@@ -104,6 +104,12 @@ class ImportedLabels:
     """Answers older than another one of the same annotator, kept in the history only."""
     left_out: int
     """Answers to synthetic images that this workspace does not have."""
+    unknown: tuple[str, ...]
+    """Images of lines that were skipped because this workspace does not have them."""
+    by_part: Mapping[str, SampleId]
+    """Images that were found by a part of their path, by the name in the file."""
+    passed_over: Mapping[str, int]
+    """Number of answers in the file that are no labels, by what they are."""
     cleared: int
     """Lines whose label was removed since the export; the labels stay."""
     conflicts: tuple[Conflict, ...]
@@ -207,7 +213,7 @@ def export_labels(
     return ExportedLabels(format=format, path=path, count=count, left_out=left_out)
 
 
-def import_labels(
+def import_labels(  # noqa: PLR0913 - each is an option of the command
     workspace: Workspace,
     path: Path,
     *,
@@ -215,6 +221,8 @@ def import_labels(
     annotator: str = "import",
     add_classes: bool = False,
     replaces: bool = False,
+    skips_unknown: bool = False,
+    reading: Mapping[str, str] | None = None,
     is_dry_run: bool = False,
 ) -> ImportedLabels:
     """Import labels from a file or folder: all of them in one transaction, or none.
@@ -228,6 +236,8 @@ def import_labels(
         add_classes: Add unknown class names as new classes instead of raising an error.
         replaces: Make each label of the file the label of its image; where other annotators'
             answers would count, ``annotator`` decides.
+        skips_unknown: Leave out lines about images that the workspace does not have.
+        reading: Arguments of the format: for ``labelstudio``, ``control`` and ``image_key``.
         is_dry_run: Check everything, but change nothing.
 
     Raises:
@@ -236,7 +246,11 @@ def import_labels(
     if not path.exists():
         raise InputDataError(f"{path} does not exist")
     name = format or guess_format(path)
-    chosen = load_format(name)
+    if reading and name != "labelstudio":
+        raise UsageError(
+            f"--control and --image-key are for labelstudio, and {path} is read as {name}"
+        )
+    chosen = load_format(name, **(reading or {}))
     text = workspace_task(workspace).text
     with open_store(workspace) as store:
         found = resolve(
@@ -246,6 +260,7 @@ def import_labels(
             annotator=annotator,
             may_add_classes=add_classes,
             replaces=replaces,
+            skips_unknown=skips_unknown,
         )
         report = store.import_labels(
             found.labels, new_classes=found.new_classes, is_dry_run=is_dry_run
@@ -258,6 +273,9 @@ def import_labels(
         unchanged=report.unchanged + found.repeated + found.untouched,
         older=report.older,
         left_out=found.left_out,
+        unknown=found.unknown,
+        by_part=found.by_part,
+        passed_over=found.passed_over,
         cleared=found.cleared,
         conflicts=tuple(_conflict(conflict, text, names) for conflict in report.conflicts),
         overruled=report.overruled,

@@ -16,7 +16,7 @@ from dgaal_cli.ids import SampleId
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dgaal_cli.api.labels import LoggedEvent
+    from dgaal_cli.api.labels import Conflict, ImportedLabels, LoggedEvent
     from dgaal_cli.labeling.disputes import Dispute
     from dgaal_cli.store.records import OverruledAnswer
 
@@ -102,6 +102,15 @@ def import_command(
         bool,
         typer.Option("--replace", help="Each label of the file counts, whatever others answered."),
     ] = False,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out labels of unknown images.")
+    ] = False,
+    control: Annotated[
+        str | None, typer.Option(help="labelstudio: the Choices control with the classes.")
+    ] = None,
+    image_key: Annotated[
+        str | None, typer.Option(help="labelstudio: key of the image in the data of a task.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the file without changing anything.")
     ] = False,
@@ -114,6 +123,7 @@ def import_command(
     from dgaal_cli.labeling.annotators import default_annotator
 
     context: Context = ctx.obj
+    reading = {"control": control, "image_key": image_key}
     result = import_labels(
         context.checked_workspace(),
         path,
@@ -121,38 +131,11 @@ def import_command(
         annotator=annotator or default_annotator(),
         add_classes=add_classes,
         replaces=replace_labels,
+        skips_unknown=skip_unknown,
+        reading={key: value for key, value in reading.items() if value is not None},
         is_dry_run=dry_run,
     )
-    spelled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.conflicts]
-    overruled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.overruled]
-    if context.printed_json(replace(result, conflicts=tuple(spelled), overruled=tuple(overruled))):
-        return
-    verb = "would import" if result.is_dry_run else "imported"
-    counts = f"{result.added:,} new, {result.replaced:,} changed, {result.unchanged:,} as before"
-    if result.older:
-        counts += f", {result.older:,} older"
-    print(f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} ({counts})")
-    if result.left_out:
-        print(f"left out: {result.left_out:,} of synthetic images that are not in this workspace")
-    if result.cleared:
-        print(
-            f"without a label now: {result.cleared:,} that the export had; they keep their labels "
-            "here, change them with 'dgaal label --review'"
-        )
-    if overruled:
-        _print_overruled(context, overruled)
-    if spelled:
-        print(f"{len(spelled):,} answers differ between the copies; the newer one counts:")
-    for conflict in spelled[:_LISTED]:
-        print(
-            f"  {conflict.sample_id}  {show(conflict.annotator)}: "
-            f"{show(conflict.kept)} ({_moment(conflict.kept_at)}), "
-            f"not {show(conflict.dropped)} ({_moment(conflict.dropped_at)})"
-        )
-    if len(spelled) > _LISTED:
-        print(f"  and {len(spelled) - _LISTED:,} more; --json lists all")
-    if result.new_classes:
-        print(f"new classes: {', '.join(show(name) for name in result.new_classes)}")
+    _print_import(context, result, path)
 
 
 @app.command("log")
@@ -358,6 +341,63 @@ def restore_command(
         context.note(f"{result.missing:,} more events are in newer backups{reason}")
     if result.set_aside is not None:
         context.note(f"the previous store is now {show(str(result.set_aside))}")
+
+
+def _print_import(context: Context, result: "ImportedLabels", path: Path) -> None:
+    spelled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.conflicts]
+    overruled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.overruled]
+    if context.printed_json(replace(result, conflicts=tuple(spelled), overruled=tuple(overruled))):
+        return
+    verb = "would import" if result.is_dry_run else "imported"
+    counts = f"{result.added:,} new, {result.replaced:,} changed, {result.unchanged:,} as before"
+    if result.older:
+        counts += f", {result.older:,} older"
+    print(f"{verb} {result.added + result.replaced:,} labels from {show(str(path))} ({counts})")
+    if result.left_out:
+        print(f"left out: {result.left_out:,} of synthetic images that are not in this workspace")
+    _print_images(result)
+    if result.passed_over:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in result.passed_over.items())
+        print(f"passed over: {kinds}")
+    if result.cleared:
+        print(
+            f"without a label now: {result.cleared:,} that the export had; they keep their labels "
+            "here, change them with 'dgaal label --review'"
+        )
+    if overruled:
+        _print_overruled(context, overruled)
+    _print_conflicts(spelled)
+    if result.new_classes:
+        print(f"new classes: {', '.join(show(name) for name in result.new_classes)}")
+
+
+def _print_conflicts(spelled: "Sequence[Conflict]") -> None:
+    if not spelled:
+        return
+    print(f"{len(spelled):,} answers differ between the copies; the newer one counts:")
+    for conflict in spelled[:_LISTED]:
+        print(
+            f"  {conflict.sample_id}  {show(conflict.annotator)}: "
+            f"{show(conflict.kept)} ({_moment(conflict.kept_at)}), "
+            f"not {show(conflict.dropped)} ({_moment(conflict.dropped_at)})"
+        )
+    if len(spelled) > _LISTED:
+        print(f"  and {len(spelled) - _LISTED:,} more; --json lists all")
+
+
+def _print_images(result: "ImportedLabels") -> None:
+    """Name images that were skipped, and those that were found by a part of their path."""
+    if result.unknown:
+        names = ", ".join(map(show, result.unknown[:_LISTED]))
+        more = ", ..." if len(result.unknown) > _LISTED else ""
+        print(f"skipped: {len(result.unknown):,} of unknown images ({names}{more})")
+    if result.by_part:
+        pairs = [f"{show(name)} is {spell(found)}" for name, found in result.by_part.items()]
+        more = ", ..." if len(pairs) > _NAMED else ""
+        print(
+            f"found by a part of the path: {len(pairs):,} images "
+            f"({', '.join(pairs[:_NAMED])}{more})"
+        )
 
 
 def _print_overruled(context: Context, answers: "Sequence[OverruledAnswer]") -> None:

@@ -114,6 +114,10 @@ class Images(Protocol):
         """Return the items at some paths; paths without an item are left out."""
         ...
 
+    def paths(self) -> list[SampleId]:
+        """Return the paths of all pool images, also those of equal bytes."""
+        ...
+
     def replaced(self) -> list[tuple[SampleId, ItemState]]:
         """Return images whose file is missing or has other content now, by name."""
         ...

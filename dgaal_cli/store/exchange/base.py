@@ -182,6 +182,8 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     """The line holds the label of the image; False: one annotator's answer."""
     is_effective: bool = True
     """The answer was the label of the image when it was exported."""
+    passed_over: str | None = None
+    """What this answer is, in words, if it is no label, such as "canceled"; else None."""
     is_cleared: bool = False
     """The label was removed from the line since it was exported."""
 

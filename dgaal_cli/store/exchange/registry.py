@@ -19,8 +19,12 @@ FORMATS = {
 """Name to ``module:class``; modules are imported on use."""
 
 
-def load_format(name: str) -> FileFormat | FolderFormat:
+def load_format(name: str, **options: str) -> FileFormat | FolderFormat:
     """Return a format by name.
+
+    Args:
+        name: A name of ``FORMATS``.
+        options: Arguments of the format.
 
     Raises:
         UsageError: The format is unknown; the message lists all formats.
@@ -28,7 +32,7 @@ def load_format(name: str) -> FileFormat | FolderFormat:
     if name not in FORMATS:
         raise UsageError(f"no format is named {name}; known: {', '.join(FORMATS)}")
     module, _, attribute = FORMATS[name].partition(":")
-    return cast("FileFormat | FolderFormat", getattr(import_module(module), attribute)())
+    return cast("FileFormat | FolderFormat", getattr(import_module(module), attribute)(**options))
 
 
 def guess_format(path: Path) -> str:

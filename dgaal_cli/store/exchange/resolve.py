@@ -16,6 +16,7 @@ from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store import classes
 from dgaal_cli.store.exchange import marks
 from dgaal_cli.store.exchange.base import LabelText, Parsed
+from dgaal_cli.store.exchange.find_images import ImageFinder
 from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.protocol import Store
@@ -41,6 +42,12 @@ class Resolved:
     """Lines whose label was removed since the export; the labels stay."""
     left_out: int
     """Lines about synthetic images that the store does not have."""
+    unknown: tuple[str, ...]
+    """Names of images that the store does not have, of lines that were skipped."""
+    by_part: Mapping[str, SampleId]
+    """Images that were found by a part of their path, by the name in the file."""
+    passed_over: Mapping[str, int]
+    """Number of answers in the file that are no labels, by what they are."""
 
 
 def resolve(
@@ -51,6 +58,7 @@ def resolve(
     annotator: str,
     may_add_classes: bool,
     replaces: bool = False,
+    skips_unknown: bool = False,
 ) -> Resolved:
     """Find every sample and class of a file in the store.
 
@@ -65,12 +73,18 @@ def resolve(
         may_add_classes: Unknown class names become new classes.
         replaces: Every label of an image counts, whatever other annotators answered; without it,
             lines that are as this workspace exported them change nothing.
+        skips_unknown: Leave out lines about unknown images.
 
     Raises:
         InputDataError: A line names an unknown sample or class, or contradicts an earlier line.
     """
     resolver = _Resolver(
-        store, text, annotator=annotator, may_add_classes=may_add_classes, replaces=replaces
+        store,
+        text,
+        finder=ImageFinder(store, skips_unknown=skips_unknown),
+        annotator=annotator,
+        may_add_classes=may_add_classes,
+        replaces=replaces,
     )
     for lines in _batches(parsed):
         resolver.add(lines)
@@ -92,12 +106,14 @@ class _Resolver:
         store: Store,
         text: LabelText,
         *,
+        finder: ImageFinder,
         annotator: str,
         may_add_classes: bool,
         replaces: bool,
     ) -> None:
         self._store = store
         self._text = text
+        self._finder = finder
         self._annotator = annotator
         self._replaces = replaces
         self._known = _Classes(store, may_add=may_add_classes)
@@ -106,9 +122,15 @@ class _Resolver:
         self._kept: defaultdict[_Owner, set[ItemId]] = defaultdict(set)
         """Images of untouched lines."""
         self._count: Counter[str] = Counter()
+        self._passed_over: Counter[str] = Counter()
 
     def resolved(self) -> Resolved:
-        """Return the result after the last batch."""
+        """Return the result after the last batch.
+
+        Raises:
+            InputDataError: Images are unknown and not skipped.
+        """
+        self._finder.check()
         return Resolved(
             labels=self._labels,
             new_classes=tuple(self._known.new),
@@ -116,6 +138,9 @@ class _Resolver:
             untouched=self._count["untouched"],
             cleared=self._count["cleared"],
             left_out=self._count["left_out"],
+            unknown=tuple(name for _, name in self._finder.unknown),
+            by_part=self._finder.by_part,
+            passed_over=self._passed_over,
         )
 
     def add(self, lines: Sequence[Parsed]) -> None:
@@ -124,15 +149,17 @@ class _Resolver:
         Raises:
             InputDataError: See ``resolve``.
         """
-        items = self._store.items_by_sample(
-            [SampleId(name) for line in lines for name in line.names]
-        )
+        self._finder.load(lines)
         found = [marks.read(line.exported) if line.exported else None for line in lines]
         events = self._store.events_by_op_id([mark.op_id for mark in found if mark is not None])
         for line, mark in zip(lines, found, strict=True):
-            item = None if line.is_cleared else _item(items, line)
+            if line.passed_over is not None:
+                self._passed_over[line.passed_over] += 1
+                continue
+            item = None if line.is_cleared else self._finder.find(line)
             if item is None:
-                self._count["cleared" if line.is_cleared else "left_out"] += 1
+                self._count["cleared"] += line.is_cleared
+                self._count["left_out"] += line.synthetic
                 continue
             is_edited = mark is not None and not marks.is_untouched(mark, line.kind, line.labels)
             event = None if mark is None else events.get(mark.op_id)
@@ -301,26 +328,6 @@ def _read(line: Parsed, text: LabelText, known: _Classes) -> Label | None:
             known.read.clear()
         known.read[written] = label
     return label
-
-
-def _item(items: Mapping[SampleId, ItemKey], line: Parsed) -> ItemKey | None:
-    """Find the image of a line; None for a synthetic image that is only in another workspace."""
-    for name in line.names:
-        item = items.get(SampleId(name))
-        if item is None:
-            continue
-        if line.sha256 is None or line.sha256 == item.sha256.hex():
-            return item
-        if not line.synthetic:  # copies give the same names to what they synthesize
-            raise InputDataError(
-                f"{line.where}, {line.part} sha256: {name} has other bytes in this workspace "
-                "than the labeled image"
-            )
-    if line.synthetic:
-        return None
-    raise InputDataError(
-        f"{line.where}, {line.part} file_name: this workspace has no image {line.names[0]}"
-    )
 
 
 def _label(line: Parsed, item: ItemKey, *, label: Label | None, annotator: str) -> ImportedLabel:

@@ -112,6 +112,14 @@ def of_samples(
     return found
 
 
+def paths(connection: sqlite3.Connection) -> list[SampleId]:
+    """Return the paths of all pool images."""
+    rows = connection.execute(
+        "SELECT p.path FROM path p JOIN item i USING(item_id) WHERE NOT i.is_synthetic"
+    )
+    return [decode_path(path) for (path,) in rows]
+
+
 def every(connection: sqlite3.Connection) -> list[ItemRecord]:
     """Return all items, first seen first."""
     rows = connection.execute(

@@ -133,6 +133,7 @@ class SqliteStore:
     item = _reads(item_rows.one)
     item_by_sample = _reads(item_rows.of_sample)
     items_by_sample = _reads(item_rows.of_samples)
+    paths = _reads(item_rows.paths)
     replaced = _reads(item_rows.replaced)
     quarantined = _reads(item_rows.quarantined)
     pool_files = _reads(pool_changes.files)
