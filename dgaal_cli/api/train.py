@@ -218,12 +218,14 @@ class _Training:
 
     def _gather(self, emit: Emit) -> OnDisk:
         """Read the round's data; process 0 reads first and caches decoded pixels for the others."""
-        runtime, watermark = self.runtime, 0
+        runtime, watermark, newest_item = self.runtime, 0, 0
         if runtime.is_main:
-            # Answers that are given while a round trains belong to the next round.
+            # Answers and images that are added while a round trains belong to the next round.
             earlier = read_resume_state(self.folder)
             watermark = self.store.watermark() if earlier is None else earlier.watermark
+            newest_item = 0 if earlier is None else earlier.newest_item
         watermark = runtime.from_main(watermark)
+        newest_item = runtime.from_main(newest_item)
         if not runtime.is_main:
             runtime.from_main(0)
         bench = gather(
@@ -233,6 +235,7 @@ class _Training:
             number=self.number,
             device=runtime.device,
             watermark=watermark,
+            newest_item=newest_item,
             emit=emit,
         )
         if runtime.is_main:
@@ -320,6 +323,7 @@ class _Training:
             )
         state = replace(
             earlier,
+            newest_item=max(bench.data.item_ids),
             assignments=self.assignments,
             threads=self.runtime.threads,
             budget_s=budget_s,

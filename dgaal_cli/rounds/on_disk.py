@@ -155,16 +155,19 @@ def gather(
     number: int,
     device: torch.device,
     watermark: int | None = None,
+    newest_item: int = 0,
     emit: Emit = ignore,
 ) -> OnDisk:
     """Read the data of round ``number``; with a ``watermark``, without labels after this event.
+
+    With a ``newest_item``, pool images with a greater number are left out.
 
     Raises:
         InputDataError: The pool is missing, or has no usable image.
     """
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
-    items, pixels = sound_pixels(workspace, config, store, emit)
+    items, pixels = sound_pixels(workspace, config, store, emit, newest_item)
     # A class may be removed after the watermark, when its last label is undone.
     kind = load_task(config.task)
     codec = kind.labels

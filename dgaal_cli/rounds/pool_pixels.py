@@ -34,18 +34,25 @@ _SAMPLED = 4096
 
 
 def sound_pixels(
-    workspace: Workspace, config: Config, store: Store, emit: Emit
+    workspace: Workspace, config: Config, store: Store, emit: Emit, newest_item: int = 0
 ) -> tuple[list[ItemRecord], Pixels]:
     """Return the unchanged images with their pixels, row by row.
 
     A label belongs to the bytes that were labeled: other pixels are never trained on with it.
     Changed images are marked in the store, and used again when the old file is back.
 
+    Args:
+        workspace: Workspace of the pool.
+        config: Configuration.
+        store: Open store.
+        emit: Listener for progress; it stops the decoding if it raises.
+        newest_item: Images with a greater number are left out; 0 takes all.
+
     Raises:
         PoolGoneError: The pool is missing, or contains no image; the store is unchanged.
         InputDataError: The pool has no readable image; the store is unchanged.
     """
-    pool = list(_pool_items(store))
+    pool = [i for i in _pool_items(store) if not newest_item or i.item_id <= newest_item]
     _check_pool(workspace, config, pool)
     source = open_source(config.pool.source, base=workspace.root)
     not_ok = [item for item in pool if item.state != "ok"]

@@ -29,6 +29,9 @@ class ResumeState:
 
     watermark: int
     """Labels after this event belong to the next round."""
+    newest_item: int = 0
+    """Number of the newest pool image: images that were added later belong to the next round; 0 if
+    unknown."""
     assignments: tuple[str, ...] = ()
     """``key.path=value`` of the command line; overrides ``dgaal.toml`` and the environment."""
     threads: int = 0

@@ -60,7 +60,10 @@ def is_whole(root: Path) -> bool:
     """Return whether the folder is a workspace with all images, and holds no litter."""
     with open_store(Workspace(root)) as store:
         is_complete = store.counts().items == 3 and len(store.classes()) == 2 and not store.check()
-    names = {path.name for path in root.iterdir()} - {"labels.db-journal"}  # empty, of SQLite
+    names = {path.name for path in root.iterdir()} - {
+        "labels.db-journal",
+        "cache",
+    }  # empty, of SQLite; found again
     return is_complete and names == {".locks", "dgaal.toml", "labels.db"}
 
 

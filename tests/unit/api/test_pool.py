@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,18 @@ import pytest
 from class_labels import as_label
 from PIL import Image
 
+from dgaal_cli import interruption
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.label import label
 from dgaal_cli.api.pool import PoolReport, PoolUpdate, pool_status, pool_update
 from dgaal_cli.api.status import status
+from dgaal_cli.api.train import train
+from dgaal_cli.config.schema import Config
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.presence import PoolGoneError
 from dgaal_cli.data.sources.base import FileBytes
-from dgaal_cli.errors import BusyError
+from dgaal_cli.errors import BusyError, InterruptedRunError
+from dgaal_cli.events import AnyEvent, RoundStarted, StepDone
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.store.open import open_store
@@ -319,6 +324,35 @@ def test_labeling_session_starts_with_the_notice_of_new_files(pool: Pool):
     paint(pool.path("new.png"), 9)
     with label(pool.workspace, configuration(pool.workspace), annotator="ann") as session:
         assert "new files lie in the pool" in session.open().note
+
+
+@pytest.mark.slow
+def test_interrupted_training_resumes_after_an_update(pool: Pool):
+    started: list[RoundStarted] = []
+
+    def interrupted(event: AnyEvent) -> None:
+        if isinstance(event, StepDone) and event.step == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    def listen(event: AnyEvent) -> None:
+        started.extend([event] if isinstance(event, RoundStarted) else [])
+
+    def config() -> Config:
+        steps = ("classifier.steps=20", "classifier.batch=2", "threads=1")
+        return configuration(pool.workspace, *steps)
+
+    for name in "abcd":
+        pool.label(f"{name}.png", "cat" if name < "c" else "dog")
+    with pytest.raises(InterruptedRunError), interruption.listening():
+        train(pool.workspace, config(), emit=interrupted)
+    pool.path("a.png").rename(pool.path("moved.png"))
+    paint(pool.path("new.png"), 9)
+    pool.update()
+    train(pool.workspace, config(), emit=listen)
+    assert started[0].resumed_at
+    assert started[0].pool == 4
+    train(pool.workspace, config(), emit=listen, is_fresh=True)
+    assert started[1].pool == 5
 
 
 def test_archive_that_grew_is_compared_by_content(tmp_path: Path):
