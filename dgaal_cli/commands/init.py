@@ -146,7 +146,7 @@ def _print_result(context: Context, made: "InitResult") -> None:
         )
     if not made.classes:
         context.note("no classes yet: add them with the key 'a' while labeling, or with 'init'")
-    context.note(f"next: dgaal -C {root} train")
+    context.note(f"next: dgaal -C {root} label")
 
 
 def _class_names(classes: str, classes_from: Path | None) -> list[str]:

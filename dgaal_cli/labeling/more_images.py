@@ -1,11 +1,16 @@
 """More images to answer while the next round trains or after it failed."""
 
+import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import DgaalError
+from dgaal_cli.events import ignore
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.open_round import OpenRound
+from dgaal_cli.methods.registry import FIRST_METHOD, REFERENCE, load_feature_rule
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.workspace import Workspace
@@ -15,7 +20,7 @@ LAST_PART = 5
 
 
 class MoreImages:
-    """Extends the open query: by the learner, else at random."""
+    """Extends the open query: by the learner, else by features, else at random."""
 
     def __init__(
         self, open_round: OpenRound, workspace: Workspace, config: Callable[[], Config]
@@ -28,8 +33,8 @@ class MoreImages:
     def after_failure(self) -> str:
         """After a failed training, ask the rest of the query, else more images.
 
-        Without a learner they are chosen at random. If training succeeded and choosing failed, they
-        are the query of the trained round.
+        Without a learner they are chosen by features, else at random. If training succeeded and
+        choosing failed, they are the query of the trained round.
         """
         open_round = self._round
         if open_round.task is not None:
@@ -39,18 +44,21 @@ class MoreImages:
         state = round_state(self._workspace, self._store)
         if open_round.query is None and state.step != "query":
             return "nothing can be asked before a round is trained"
-        entries = self._random_images()
+        strategy, entries = FIRST_METHOD, self._covering_images(state.number)
+        if not entries:
+            strategy, entries = REFERENCE, self._random_images()
         if not entries:
             return "no image is left to ask, or the budget is spent"
         if open_round.query is not None:
             self._store.extend_query(entries)
         else:
             chosen = Query(
-                round=state.number, strategy="random", model_sha=None, entries=tuple(entries)
+                round=state.number, strategy=strategy, model_sha=None, entries=tuple(entries)
             )
             self._store.save_query(chosen, overlap=self._config().query.overlap)
         open_round.load()
-        return f"{len(entries)} images, chosen at random"
+        how = "at random" if strategy == REFERENCE else f"by {strategy}"
+        return f"{len(entries)} images, chosen {how}"
 
     def during_training(self) -> str:
         """Ask more images in the open query while the next round trains.
@@ -95,6 +103,30 @@ class MoreImages:
     def _rank(self, known: set[ItemId]) -> list[QueryEntry]:
         guesses = self._round.learner.guesses
         return guesses.doubtful(self._room(), without=known) if guesses else []
+
+    def _covering_images(self, number: int) -> list[QueryEntry]:
+        """Choose by features as far as they can be had fast; empty if that is not possible."""
+        config, rule = self._config(), load_feature_rule(FIRST_METHOD)
+        if rule is None or config.method == REFERENCE:
+            return []
+        # NumPy is imported only where it is needed: a session must start fast.
+        from dgaal_cli.rounds.feature_query import choose_by_features
+
+        with contextlib.suppress(DgaalError):
+            chosen = choose_by_features(
+                self._workspace,
+                config,
+                self._store,
+                rule,
+                number=number,
+                strategy=FIRST_METHOD,
+                is_urgent=True,
+                emit=ignore,
+            )
+            known = self._known()
+            free = [entry for entry in chosen.query.entries if entry.item_id not in known]
+            return [replace(entry, rank=r) for r, entry in enumerate(free[: self._room()], start=1)]
+        return []
 
     def _random_images(self) -> list[QueryEntry]:
         known = self._known()

@@ -120,6 +120,8 @@ class LabelScreen(Screen[None]):
         view, settings = self.shown.view, self.settings
         if view.history and view.image:
             self.notices.flash(captions.resumed(len(view.history)), seconds=4)
+        elif view.note:
+            self.notices.inform(view.note, seconds=6)
         elif settings.advice:
             self.notices.inform(settings.advice, seconds=6)
         if settings.is_review_first:

@@ -38,6 +38,13 @@ def opened(workspace, *assignments):
         return session.open()
 
 
+def answer_all(session, view):
+    while view.image is not None:
+        press = Press(kind="label", item_id=view.image.item_id, label=as_label(view.classes[0].uid))
+        view = session.answer(press)
+    return view
+
+
 def test_fresh_workspace_asks_images_and_says_how_they_were_chosen(workspace):
     view = opened(workspace)
     assert (view.state, view.round, view.progress.size) == ("labeling", 0, 5)
@@ -59,11 +66,7 @@ def test_control_without_the_setting_nothing_is_asked(workspace):
 
 def test_answered_first_query_is_followed_by_the_training_of_the_next_round(workspace):
     with label(workspace, configuration(workspace), annotator="ann") as session:
-        view = session.open()
-        while view.image is not None:
-            uid = view.classes[0].uid
-            press = Press(kind="label", item_id=view.image.item_id, label=as_label(uid))
-            view = session.answer(press)
+        view = answer_all(session, session.open())
     assert (view.state, view.next_step) == ("answered", "train")
     assert opened(workspace).state == "answered"
     with open_store(workspace) as store:
@@ -117,3 +120,14 @@ def test_spent_budget_is_said(workspace):
 def test_little_time_gives_a_choice_among_some_images(workspace, monkeypatch):
     monkeypatch.setattr(pool_rows, "URGENT_S", 0.0)
     assert opened(workspace).progress.size == 5
+
+
+def test_labeling_continues_by_features_where_no_training_is_possible(workspace):
+    """As on a host without PyTorch."""
+    with label(workspace, configuration(workspace), annotator="ann") as session:
+        answer_all(session, session.open())
+        view = session.label_on()
+        assert view.note == "5 images, chosen by maxherding"
+        assert (view.progress.size, view.progress.left) == (10, 5)
+        assert view.image.reason == "stands for many images without labels"
+        assert answer_all(session, view).labeled == 10
