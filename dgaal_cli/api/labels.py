@@ -1,6 +1,7 @@
 """Export and import labels; their history, classes and disputes; check and back up the store."""
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from dgaal_cli.atomic import assembling, replacing
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
+from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, SampleId
@@ -404,12 +406,23 @@ class _PoolImages:
     def _source(self) -> Source:
         return open_source(self._spec, base=self._workspace.root)
 
+    @cached_property
+    def _known(self) -> KnownFiles:
+        return KnownFiles.load(self._workspace.cache_path)
+
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> str | None:
         """Return the image's own file, or None if the image is in an archive or array."""
         if is_synthetic:
             _, number, name = sample_id.split("/")
             return str(self._workspace.round_path(int(number)) / "synthetic" / name)
         return self._source.path_of(sample_id)
+
+    def known_digest(self, sample_id: SampleId, path: str) -> bytes | None:
+        """Return the SHA-256 of a file whose size and times are those of when it was read."""
+        try:
+            return self._known.digest(sample_id, os.stat(path))  # noqa: PTH116 - hot
+        except OSError:
+            return None  # reading it raises the error that names the reason
 
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks."""

@@ -58,6 +58,9 @@ class Files:
     def path(self, sample_id: SampleId, *, is_synthetic: bool) -> str:
         return str(self.root / sample_id)
 
+    def known_digest(self, sample_id: SampleId, path: str) -> bytes | None:
+        return None
+
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         raise AssertionError
 

@@ -42,6 +42,10 @@ class Images(Protocol):
         """Return the image's own file, which may be gone; None for archives and arrays."""
         ...
 
+    def known_digest(self, sample_id: SampleId, path: str) -> bytes | None:
+        """Return the SHA-256 of a file that is unchanged since it was read; None: read it."""
+        ...
+
     def content(self, sample_id: SampleId, *, is_synthetic: bool) -> tuple[bytes, str]:
         """Return an encoded image and the suffix that its sample id lacks (often none)."""
         ...

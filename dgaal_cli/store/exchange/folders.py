@@ -27,8 +27,8 @@ class ImagePlacer:
     def place(self, answer: AnswerRecord, folder: Path) -> str:
         """Link or copy one image into ``folder``; return its relative path, with forward slashes.
 
-        The bytes of every image are compared with those that were labeled; a copy is written from
-        the bytes that were compared.
+        Every image is compared with the one that was labeled: a copy is written from the bytes that
+        were compared, and the target of a link is read unless its digest is known.
 
         Raises:
             InputDataError: The image is missing, has changed, or its name leads out of the folder.
@@ -42,14 +42,14 @@ class ImagePlacer:
             with open(self._ready(folder, name), "wb") as stream:  # noqa: PTH123 - hot
                 stream.write(content)
             return name
-        content = _checked_content(source, answer)
         target = self._ready(folder, name)
         if self._job.link == "copy":
             with open(target, "wb") as stream:  # noqa: PTH123 - hot
-                stream.writelines(content)
+                stream.writelines(_checked_content(source, answer))
             return name
-        for _ in content:
-            pass
+        if images.known_digest(answer.sample_id, source) != answer.sha256:
+            for _ in _checked_content(source, answer):
+                pass
         if self._job.link == "symlink":
             is_whole = os.path.isabs(source)  # noqa: PTH117 - hot
             os.symlink(source if is_whole else os.path.abspath(source), target)  # noqa: PTH100, PTH211

@@ -7,6 +7,7 @@ A mark is a digest of the label as the file shows it, and the id of the exported
 import hashlib
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 _DIGITS = 8
@@ -20,6 +21,7 @@ class Mark(NamedTuple):
     """Id of the newest event of that annotator and image when the label was exported."""
 
 
+@lru_cache(maxsize=128)  # few labels of classification differ
 def digest(kind: str, text: str | None) -> str:
     """Return the digest of a label as a file shows it.
 
