@@ -40,6 +40,8 @@ from dgaal_cli.ids import SampleId
 _MAX_LOOKUPS = 64
 """Up to this many samples are looked up one by one instead of in a pass over the source."""
 _KEPT_CACHES = 6
+_UNCHANGED = "unchanged-"
+"""Begins the name of a file which records that a pool did not differ."""
 _RULE = "whole-decode-2"
 """How pixels are computed; part of the digest of a cache."""
 LOOK = Shape(side=32, channels=3, hashes=True, reduces=True, looks=True)
@@ -181,7 +183,7 @@ def load_pixels(  # noqa: PLR0913 - what to decode, how, and from where
         ChangedPoolError: Samples are missing, unreadable, or do not match ``sha256``.
         InterruptedRunError: A signal requested a stop.
     """
-    found, missing = _find(source, ids)
+    found, missing = find_entries(source, ids)
     if missing:
         raise ChangedPoolError(missing)
     entries = [found[name] for name in ids]
@@ -270,17 +272,41 @@ def find_differences(
     Returns:
         Samples that are missing, cannot be read, or have other bytes.
     """
-    found, differences = _find(source, ids)
+    found, differences = find_entries(source, ids)
     for name, expected in zip(ids, sha256, strict=True):
         if name not in found:
             continue
         try:
             digest = image_digest(found[name].read())
         except UnreadableImageError as error:
-            differences.append(_unreadable(name, error.reason))
+            differences.append(unreadable(name, error.reason))
             continue
         if digest != expected:
             differences.append(_changed(name))
+    return differences
+
+
+def find_changed(
+    source: Source, ids: Sequence[SampleId], sha256: Sequence[bytes], *, cache: Path
+) -> list[Difference]:
+    """Return what ``find_differences`` finds, without reading files that did not change since.
+
+    A file in the folder ``cache`` records that no image differed, together with the size and time
+    of each file.
+    """
+    found, missing = find_entries(source, ids)
+    if missing:
+        return missing
+    entries = [found[name] for name in ids]
+    mark = cache / f"{_UNCHANGED}{_digest(source, entries, (), sha256, AS_STATED)}"
+    if mark.exists():
+        return []
+    differences = find_differences(source, ids, sha256)
+    if not differences:
+        for old in cache.glob(f"{_UNCHANGED}*"):
+            old.unlink(missing_ok=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        mark.touch()
     return differences
 
 
@@ -348,7 +374,7 @@ def _no_images_message(source: Source, unreadable: list[tuple[SampleId, str]]) -
     return f"{message} (the first, {show(name)}: {reason}); use a pool of {format_names()} images"
 
 
-def _find(
+def find_entries(
     source: Source, ids: Sequence[SampleId]
 ) -> tuple[dict[SampleId, Entry], list[Difference]]:
     """Return the entries of samples by id, and the missing ones."""
@@ -392,12 +418,13 @@ def _blocks(
 def _differences(batch: DecodedBatch, sha256: Sequence[bytes]) -> Iterator[Difference]:
     for row, entry in enumerate(batch.entries):
         if not batch.ok[row]:
-            yield _unreadable(entry.id, batch.errors[row])
+            yield unreadable(entry.id, batch.errors[row])
         elif sha256 and batch.sha256[row] != sha256[row]:
             yield _changed(entry.id)
 
 
-def _unreadable(name: SampleId, detail: str) -> Difference:
+def unreadable(name: SampleId, detail: str) -> Difference:
+    """Return that an image of the pool cannot be decoded or encoded any more, for this reason."""
     reason = f"the image {show(name)} is no longer readable ({detail}); restore it and try again"
     return Difference(id=name, kind="unreadable", reason=reason, detail=detail)
 

@@ -93,8 +93,9 @@ class Encoder(Protocol):
         ...
 
     def task_model(self, config: "Config", head: "HeadFactory") -> "Classifier":
-        """Build a task model T with fresh weights for images ``(B, C, S, S)`` in [-1, 1].
+        """Build a task model T with fresh weights.
 
-        S is ``image_size``. ``feature_model.FeatureModel`` is T for an encoder with frozen weights.
+        It takes images ``(B, C, S, S)`` in [-1, 1] from ``pixels``, where S is ``image_size``, and
+        standardized features ``(B, D)`` from any other encoder: ``networks.feature_model``.
         """
         ...

@@ -86,13 +86,9 @@ class PretrainedEncoder:
 
     def task_model(self, config: "Config", head: "HeadFactory") -> "Classifier":  # noqa: ARG002
         """Build a head on the features."""
-        import torch
+        from dgaal_cli.networks.feature_model import FeatureModel
 
-        from dgaal_cli.encoders.feature_model import FeatureModel
-
-        blank = torch.zeros((1, self.image_size, self.image_size, self.channels), dtype=torch.uint8)
-        spatial = self.features(blank).map
-        return FeatureModel(self, head, map_channels=0 if spatial is None else spatial.shape[1])
+        return FeatureModel(head, width=self.dimension)
 
     @property
     def _layout(self) -> str:

@@ -1,12 +1,8 @@
 """Fill the feature cache from a source by the configured encoder."""
 
-import time
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgaal_cli import interruption
 from dgaal_cli.config.schema import (
     Config,
     Crop,
@@ -18,15 +14,13 @@ from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.encoders.registry import load_encoder, located
-from dgaal_cli.errors import BusyError, UsageError
-from dgaal_cli.events import Emit, Warned, ignore
-from dgaal_cli.features.cache import RefusedShard, cache_folder
-from dgaal_cli.features.fill import FeatureEncoder, FillResult, fill
+from dgaal_cli.errors import UsageError
+from dgaal_cli.events import Emit, ignore
+from dgaal_cli.features.cache import cache_folder
+from dgaal_cli.features.fill import FeatureEncoder, FillResult
+from dgaal_cli.features.fill_cache import fill_cache
 from dgaal_cli.features.space import FeatureSpace
-from dgaal_cli.features.writer import CacheWriter
 from dgaal_cli.workspace import Workspace
-
-_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,21 +81,17 @@ def compute_features(  # noqa: PLR0913 - every option of one run
     loaded = _pretrained(settings, config.pool)
     space = space_of(loaded, config)
     folder = cache_folder(workspace, config.features)
-    with _opened(
-        CacheWriter(folder, space, checks_all=checks_all), waits=waits, emit=emit
-    ) as writer:
-        for refused in writer.refused:
-            emit(Warned(message=_refusal(refused)))
-        filled = fill(
-            opened.entries(),
-            loaded,
-            space,
-            writer,
-            total=opened.count(),
-            workers=workers,
-            emit=emit,
-        )
-        rows = len(writer)
+    filled = fill_cache(
+        folder,
+        opened.entries(),
+        loaded,
+        space,
+        total=opened.count(),
+        checks_all=checks_all,
+        workers=workers,
+        waits=waits,
+        emit=emit,
+    )
     return FeaturesResult(
         encoder=loaded.name,
         digest=loaded.digest,
@@ -109,30 +99,10 @@ def compute_features(  # noqa: PLR0913 - every option of one run
         dtype=space.dtype,
         dimension=space.dimension,
         cache=folder,
-        rows=rows,
-        fill=filled,
-        damaged=tuple(shard.path for shard in writer.refused if not shard.is_foreign),
+        rows=filled.rows,
+        fill=filled.fill,
+        damaged=tuple(shard.path for shard in filled.refused if not shard.is_foreign),
     )
-
-
-@contextmanager
-def _opened(writer: CacheWriter, *, waits: bool, emit: Emit) -> Generator[CacheWriter]:
-    """Open a writer; with ``waits``, as soon as no other process has it open."""
-    with ExitStack() as stack:
-        is_told = False
-        while True:
-            try:
-                stack.enter_context(writer)
-                break
-            except BusyError:
-                if not waits:
-                    raise
-            if not is_told:
-                emit(Warned(message="another process computes the features; waiting for it"))
-                is_told = True
-            interruption.check("stopped while waiting for the features; nothing was changed")
-            time.sleep(_POLL_S)
-        yield writer
 
 
 def space_of(encoder: FeatureEncoder, config: Config) -> FeatureSpace:
@@ -162,9 +132,3 @@ def _pretrained(settings: EncoderConfig, pool: PoolConfig) -> Encoder:
             "pretrained one with --encoder, or set encoder.source in dgaal.toml"
         )
     return load_encoder(settings, image_size=pool.image_size, channels=pool.channels)
-
-
-def _refusal(shard: RefusedShard) -> str:
-    if shard.is_foreign:
-        return f"{shard.path} is not used: {shard.reason}"
-    return f"{shard.path} was removed, because {shard.reason}; its images are encoded again"

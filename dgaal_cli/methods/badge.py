@@ -40,7 +40,7 @@ class Badge(TaskModelOnly):
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
-        prediction = predict(self.classifier, data.pixels[rows], data.device)
+        prediction = predict(self.classifier, data.inputs[rows], data.device)
         probabilities = prediction.image_probabilities
         lengths = gradient_lengths(probabilities, prediction.features)
         positions: list[int] = []

@@ -38,6 +38,11 @@ class TaskShape:
         """Channels of the images."""
         return self.encoder.channels
 
+    @property
+    def width(self) -> int:
+        """Numbers in a row of a pretrained encoder's features; 0 if networks learn from pixels."""
+        return 0 if self.encoder.name == "pixels" else self.encoder.dimension
+
     def task_model(self, config: Config) -> Classifier:
         """Build a task model T with fresh weights."""
         return self.encoder.task_model(config, self.task.head)

@@ -25,7 +25,7 @@ class ByScore(TaskModelOnly):
 
     def predict_rows(self, data: RoundData, rows: np.ndarray) -> Prediction:
         """Return T's predictions for pool rows."""
-        return predict(self.classifier, data.pixels[rows], data.device)
+        return predict(self.classifier, data.inputs[rows], data.device)
 
     def first_query(self, data: RoundData, count: int, seed: int) -> Ranking | None:
         """Rank without scores if the round does not suffice for them: here at random."""

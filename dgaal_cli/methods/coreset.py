@@ -28,7 +28,7 @@ class CoreSet(TaskModelOnly):
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         rows = data.unlabeled_rows
-        prediction = predict(self.classifier, data.pixels[rows], data.device)
+        prediction = predict(self.classifier, data.inputs[rows], data.device)
         centers = self._centers(data)
         positions = k_center(prediction.features, centers, min(count, len(rows)))
         return ranking_of(
@@ -48,10 +48,10 @@ class CoreSet(TaskModelOnly):
         return [*modules, DistanceSampler(self.classifier, centers)]
 
     def _centers(self, data: RoundData) -> np.ndarray:
-        drawn = data.synthetic.pixels[data.synthetic.is_labeled]
+        drawn = data.synthetic.inputs[data.synthetic.is_labeled]
         return np.concatenate(
             [
-                predict(self.classifier, data.pixels[data.labeled_rows], data.device).features,
+                predict(self.classifier, data.inputs[data.labeled_rows], data.device).features,
                 predict(self.classifier, drawn, data.device).features,
             ]
         )

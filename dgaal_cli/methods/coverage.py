@@ -1,10 +1,11 @@
 """Queries for few labels: typical images of uncovered clusters, and balls that cover the pool.
 
 Both treat the labeled images as covered and need no task model, so they work from the first query.
-They were published on SimCLR features. Here the features are those of DGAAL's encoder G1 after its
-image game (adversarial reconstruction, Guo et al. 2021, eq. 5-8), the only encoder that dgaal
-trains without labels. These features are weaker than SimCLR's on natural images, so do not expect
-the gains that those papers report.
+They were published on SimCLR features. Here the features are those of a pretrained encoder. With
+the encoder ``pixels`` they are those of DGAAL's encoder G1 after its image game (adversarial
+reconstruction, Guo et al. 2021, eq. 5-8), the only encoder that dgaal trains without labels. G1's
+features are weaker than SimCLR's on natural images, so do not expect the gains that those papers
+report.
 """
 
 import numpy as np
@@ -47,6 +48,12 @@ class CoverageMethod(TaskModelOnly):
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         super().__init__(config, shape)
+        self.games = None if shape.width else self._games(config, shape)
+        if self.games is not None:
+            self.modules |= self.games.modules
+            self.carried = frozenset(self.games.modules)
+
+    def _games(self, config: Config, shape: TaskShape) -> Games:
         net = config.network
         sizes = {"channels": shape.channels, "image_size": shape.image_size}
         encoder = Encoder(**sizes, width=net.width, latent=net.latent)
@@ -55,14 +62,14 @@ class CoverageMethod(TaskModelOnly):
         )
         critic = ImageDiscriminator(**sizes, width=net.critic_width)
         idle = LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
-        self.games = Games(encoder, decoder, idle, critic)
-        self.modules |= self.games.modules
-        self.carried = frozenset(self.games.modules)
+        return Games(encoder, decoder, idle, critic)
 
     def learn(self, data: RoundData) -> list[Phase]:
-        """The encoder's image game before round 0, then T on the current labels."""
+        """On pixels the encoder's image game before round 0; then T on the current labels."""
         phases = super().learn(data)
-        if data.is_first:  # without labels there is no game over features
+        if (
+            data.is_first and self.games is not None
+        ):  # without labels there is no game over features
             pool, config = data.without_labels(), self.config
             phases.insert(0, self.games.phase(config.pretrain, config.generation, pool))
         return phases
@@ -81,19 +88,24 @@ class CoverageMethod(TaskModelOnly):
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
         """Copies of pool images by the decoder that the encoder is trained with."""
-        return self.games.sample_images(data)
+        return None if self.games is None else self.games.sample_images(data)
 
     def features(self, data: RoundData, rows: np.ndarray) -> np.ndarray:
-        """Encode pool rows to unit vectors, float32 ``(N, 4 M)``.
+        """Encode pool rows to unit vectors, float32 ``(N, D)`` or ``(N, 4 M)``.
 
-        The map is averaged to 2 x 2 cells and scaled to length one, as the papers' features are.
+        The features are scaled to length one, as in the papers. G1's map is averaged to 2 x 2 cells
+        first.
         """
+        if self.games is None:
+            found = np.asarray(data.inputs[rows])
+            return found / np.linalg.norm(found, axis=1, keepdims=True).clip(1e-12)
+        encoder = self.games.encoder
 
         def encode(images: Tensor) -> Tensor:
-            cells = F.adaptive_avg_pool2d(self.games.encoder(images)[0], CELLS)
+            cells = F.adaptive_avg_pool2d(encoder(images)[0], CELLS)
             return F.normalize(cells.flatten(1), dim=1)
 
-        with evaluating(self.games.encoder):
+        with evaluating(encoder):
             return encode_rows(encode, data.pixels[rows], data.device).cpu().numpy()
 
     def choose(

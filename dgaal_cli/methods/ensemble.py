@@ -12,9 +12,11 @@ from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.by_score import ByScore
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import Deployed, Sampler, Scored
+from dgaal_cli.networks.feature_model import FeatureModel
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import classifier_phase, predict
 from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.feature_head import head_phase
 from dgaal_cli.training.phase import Phase
 
 
@@ -22,9 +24,10 @@ class Ensemble(ByScore):
     """Variation ratio of E = 5 task models (Beluch, Genewein, Nürnberger & Köhler 2018).
 
     Query by committee (Seung, Opper & Sompolinsky 1992) with members that differ in initial weights
-    and batches. T is the first member and is trained as in every other method. A variation ratio
-    takes at most E values; ties are ordered by the mean prediction's lack of confidence; the
-    paper does not define this.
+    and batches; on features, where T's fit has neither, members differ in the labels that are drawn
+    for them with replacement. T is the first member and is trained as in every other method. A
+    variation ratio takes at most E values; ties are ordered by the mean prediction's lack of
+    confidence; the paper does not define this.
     """
 
     name = "ensemble"
@@ -41,7 +44,7 @@ class Ensemble(ByScore):
         if not phases:
             return []
         for number, member in enumerate(self.others, start=1):
-            phase = classifier_phase(member, self.config.classifier, data)
+            phase = self._member_phase(member, data)
             title = f"committee member {number + 1} of {len(self.others) + 1}"
             networks: dict[str, nn.Module] = {f"member_{number}": member}
             phases.append(
@@ -49,10 +52,15 @@ class Ensemble(ByScore):
             )
         return phases
 
+    def _member_phase(self, member: Classifier, data: RoundData) -> Phase:
+        if isinstance(member, FeatureModel):  # its fit does not depend on weights or batches
+            return head_phase(member, data, is_resampled=True)
+        return classifier_phase(member, self.config.classifier, data)
+
     def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """Variation ratio of all members."""
         votes = [
-            predict(member, data.pixels[rows], data.device).image_probabilities
+            predict(member, data.inputs[rows], data.device).image_probabilities
             for member in (self.classifier, *self.others)
         ]
         return variation_ratio(np.stack(votes))

@@ -41,6 +41,8 @@ class MethodInfo:
     """Its queries consist of synthetic images, labeled by a person or a model oracle."""
     has_own_query_rule: bool = False
     """It fills a query by its own rule instead of by score and ``[acquisition]``."""
+    needs_pixels: bool = False
+    """It works only with the encoder ``pixels``."""
     has_own_task_model: bool = False
     """Its task model T is not the configured network."""
     id_scores: str = ""
@@ -63,7 +65,12 @@ class MethodInfo:
 
 
 _synthesis_info = partial(
-    MethodInfo, has_sampler=False, generator="prior", draws_queries=True, has_own_query_rule=True
+    MethodInfo,
+    has_sampler=False,
+    generator="prior",
+    draws_queries=True,
+    has_own_query_rule=True,
+    needs_pixels=True,
 )
 _coverage_info = partial(
     MethodInfo, is_classic=True, has_sampler=False, has_own_query_rule=True, needs_labels=False
@@ -72,6 +79,7 @@ _coverage_info = partial(
 METHODS = {
     "asal": MethodInfo(
         factory="gaal.pool_queries:Asal",
+        needs_pixels=True,
         has_sampler=False,
         generator="prior",
         has_own_query_rule=True,
@@ -79,10 +87,11 @@ METHODS = {
     "badge": MethodInfo(factory="badge:Badge", is_classic=True, has_own_query_rule=True),
     "bald": MethodInfo(factory="bayesian:Bald", is_classic=True),
     "coreset": MethodInfo(factory="coreset:CoreSet", is_classic=True, has_own_query_rule=True),
-    "dal": MethodInfo(factory="dal.method:Dal"),
+    "dal": MethodInfo(factory="dal.method:Dal", needs_pixels=True),
     "dbal": MethodInfo(factory="bayesian:Dbal", is_classic=True),
     "dgaal": MethodInfo(
         factory="dgaal.method:Dgaal",
+        needs_pixels=True,
         generator="parents",
         has_own_query_rule=True,
         refuses={
@@ -92,6 +101,7 @@ METHODS = {
     ),
     "dgaal-paper": MethodInfo(
         factory="dgaal.published:PublishedDgaal",
+        needs_pixels=True,
         generator="parents",
         has_own_query_rule=True,
         min_confidence=0.0,
@@ -120,24 +130,28 @@ METHODS = {
     ),
     "self-taught": MethodInfo(
         factory="gaal.pool_queries:SelfTaught",
+        needs_pixels=True,
         has_sampler=False,
         has_own_task_model=True,
         needs_labels=False,
     ),
     "simple-gan": _synthesis_info(factory="gaal.synthesis:SimpleGan", needs_labels=False),
-    "sraal": MethodInfo(factory="sraal.method:Sraal"),
-    "svm-active": MethodInfo(factory="gaal.pool_queries:SvmActive", is_classic=True),
+    "sraal": MethodInfo(factory="sraal.method:Sraal", needs_pixels=True),
+    "svm-active": MethodInfo(
+        factory="gaal.pool_queries:SvmActive", needs_pixels=True, is_classic=True
+    ),
     "ta-vaal": MethodInfo(
         factory="ta_vaal.method:TaVaal",
+        needs_pixels=True,
         refuses={
             ("classifier.architecture", "linear-svm"): ", whose training has no losses for "
             "ta-vaal's ranker to train on; choose another architecture or method"
         },
     ),
     "typiclust": _coverage_info(factory="coverage:TypiClust"),
-    "vaal": MethodInfo(factory="vaal.method:Vaal"),
-    "vaal-released": MethodInfo(factory="vaal.released:VaalReleased"),
-    "waal": MethodInfo(factory="waal.method:Waal"),
+    "vaal": MethodInfo(factory="vaal.method:Vaal", needs_pixels=True),
+    "vaal-released": MethodInfo(factory="vaal.released:VaalReleased", needs_pixels=True),
+    "waal": MethodInfo(factory="waal.method:Waal", needs_pixels=True),
 }
 
 
@@ -171,6 +185,11 @@ def check_method(config: "Config") -> None:
     from dgaal_cli.config.schema import AcquisitionConfig
 
     info = method_info(config.method)
+    if info.needs_pixels and config.encoder.source != "pixels":
+        raise ConfigError(
+            f"'{config.method}' learns from pixels, not from the features of encoder "
+            f"'{config.encoder.source}'; use --encoder pixels, or choose another method"
+        )
     for (key, value), why in info.refuses.items():
         section, _, name = key.partition(".")
         if getattr(getattr(config, section), name) == value:

@@ -30,7 +30,7 @@ def synthesize_at_boundary(
             "synthesizing at the boundary needs labels of two classes; label a first query first"
         )
     rows = np.flatnonzero(data.is_usable & ~dataset.is_to_measure)
-    closeness = boundary_closeness(predict(network, data.pixels[rows], data.device).probabilities)
+    closeness = boundary_closeness(predict(network, data.inputs[rows], data.device).probabilities)
     nearest = rows[np.argsort(-closeness, kind="stable")[: SYNTHESIZED_PER_KEPT * count]]
     copies = method.synthesize(data, [Row(int(row)) for row in nearest], seed)
     if copies is None:

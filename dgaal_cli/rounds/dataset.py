@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.encoders.registry import load_encoder
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.training.data import PoolData, RoundData, SyntheticImages, labeling_progress
@@ -33,6 +35,8 @@ class SyntheticRecords:
     """bool ``(M,)``: answered by a person, or promoted with its inherited target."""
     is_inherited: np.ndarray
     """bool ``(M,)``: a copy that passed its check, with its parent's target."""
+    features: StandardizedRows | None = None
+    """``(M, D)``; None in a round on pixels."""
 
     def images(self, is_held_out: np.ndarray) -> SyntheticImages:
         """Return the images as labels and candidates of a round.
@@ -49,6 +53,7 @@ class SyntheticRecords:
             targets=self.targets,
             is_labeled=self.is_labeled & is_trainable,
             is_candidate=~self.is_labeled & is_trainable & self.is_inherited,
+            features=self.features,
         )
 
 
@@ -76,8 +81,13 @@ class RoundDataset:
     """Shape of images and targets for the networks."""
 
 
-def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> RoundDataset:
-    """Apply the rules for labels, held-out images and copies of a round."""
+def round_dataset(
+    pool: PoolSnapshot, config: Config, device: torch.device, encoder: Encoder | None = None
+) -> RoundDataset:
+    """Apply the rules for labels, held-out images and copies of a round.
+
+    An ``encoder`` that is loaded already is not loaded again.
+    """
     is_to_measure = images_to_measure(config, pool.item_ids, has_test=pool.has_test)
     is_held_out = pool.is_labeled & is_to_measure
     if pool.is_labeled.sum() < MIN_HELD_OUT:
@@ -101,8 +111,9 @@ def round_dataset(pool: PoolSnapshot, config: Config, device: torch.device) -> R
             budget=config.query.budget,
         ),
     )
-    _, size, _, channels = pool.pixels.shape
-    encoder = load_encoder(config.encoder, image_size=size, channels=channels)
+    if encoder is None:
+        size, channels = config.pool.image_size, config.pool.channels
+        encoder = load_encoder(config.encoder, image_size=size, channels=channels)
     shape = TaskShape(encoder=encoder, task=pool.task)
     return RoundDataset(data=data, is_to_measure=is_to_measure, shape=shape)
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Method, SyntheticBatch
 from dgaal_cli.methods.configuration import build_configuration
@@ -97,6 +98,7 @@ class InMemoryRounds:
         labels: ``(N, ...)`` initial targets, -1 elsewhere; None for none.
         test: Images and targets to measure on, not used for training; None holds out some of the
             labels, as a workspace does.
+        features: Features of the pool and of the test images, if networks learn from features.
         is_test_hidden: The caller measures: no label is held out, and methods get no test images.
         run_title: Method and seed, for messages; empty uses the method's name.
         name: Maps an image to its sample id, for messages.
@@ -113,6 +115,7 @@ class InMemoryRounds:
         oracle: Oracle,
         labels: Targets | None = None,
         test: tuple[npt.NDArray[np.uint8], Targets] | None = None,
+        features: tuple[StandardizedRows, StandardizedRows | None] | None = None,
         is_test_hidden: bool = False,
         run_title: str = "",
         name: Callable[[ItemId], str] = str,
@@ -122,6 +125,7 @@ class InMemoryRounds:
         self.config, self.task = config, load_task(config.task).learning(len(class_names))
         self._pixels, self._class_names = pixels, list(class_names)
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
+        self._features, self._test_features = (None, None) if features is None else features
         self.run_title = run_title or config.method
         self._name, self._after_stop, self._emit = name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
@@ -243,6 +247,8 @@ class InMemoryRounds:
             has_test=self._is_test_hidden or targets is not None,
             test_pixels=pixels,
             test_targets=targets,
+            features=self._features,
+            test_features=self._test_features,
         )
         return round_dataset(pool, self.config, self._device)
 

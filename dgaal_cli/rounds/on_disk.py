@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,10 +13,13 @@ from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
+from dgaal_cli.features.cache import CachedRows
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
+from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
 from dgaal_cli.rounds.pool_pixels import sound_pixels
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
@@ -167,7 +170,14 @@ def gather(
     """
     classes = store.classes()
     index_of = {record.uid: index for index, record in enumerate(classes)}
-    items, pixels = sound_pixels(workspace, config, store, emit, newest_item)
+    reader = feature_reader(workspace, config, emit)
+    features = None
+    if reader is None:
+        items, pixels = sound_pixels(workspace, config, store, emit, newest_item)
+    else:
+        items, stored = reader.sound(store, newest_item)
+        pixels = np.zeros((len(items), 0, 0, config.pool.channels), np.uint8)
+        features = StandardizedRows.of_pool(stored)
     # A class may be removed after the watermark, when its last label is undone.
     kind = load_task(config.task)
     codec = kind.labels
@@ -183,7 +193,11 @@ def gather(
         if target is not None and record.item_id in row_of:
             row = row_of[record.item_id]
             targets[row], is_labeled[row] = target, True
-    test_pixels, test_targets = _test_images(workspace, config, classes, task)
+    test, test_targets = _test_images(workspace, config, classes, task, reader)
+    synthetic = read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark)
+    if reader is not None and features is not None:
+        own = features.like_pool(reader.of_pixels(synthetic.pixels))
+        synthetic = replace(synthetic, features=own)
     pool = PoolSnapshot(
         number=number,
         item_ids=ids,
@@ -193,13 +207,17 @@ def gather(
         is_labeled=is_labeled,
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
         class_names=[record.name for record in classes],
-        synthetic=read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark),
+        synthetic=synthetic,
         first_labels=sum(r.round is None and r.item_id in row_of for r in labels),
         had_labels=had_labels(workspace, number),
         has_no_earlier=all(other >= number for other in trained_rounds(workspace)),
         has_test=test_targets is not None,
-        test_pixels=test_pixels,
+        test_pixels=test if isinstance(test, np.ndarray) else None,
         test_targets=test_targets,
+        features=features,
+        test_features=features.like_pool(test)
+        if features is not None and test is not None
+        else None,
     )
     texts = [record.label.payload.decode(errors="backslashreplace") for record in labels]
     answers = [f"{record.item_id}={text}" for record, text in zip(labels, texts, strict=True)]
@@ -207,7 +225,7 @@ def gather(
         workspace=workspace,
         config=config,
         store=store,
-        dataset=round_dataset(pool, config, device),
+        dataset=round_dataset(pool, config, device, None if reader is None else reader.encoder),
         classes=classes,
         items=items,
         labels=labels,
@@ -218,8 +236,13 @@ def gather(
 
 
 def _test_images(
-    workspace: Workspace, config: Config, classes: Sequence[ClassRecord], task: LearningTask
-) -> tuple[np.ndarray | None, np.ndarray | None]:
+    workspace: Workspace,
+    config: Config,
+    classes: Sequence[ClassRecord],
+    task: LearningTask,
+    reader: FeatureReader | None,
+) -> tuple[np.ndarray | CachedRows | None, np.ndarray | None]:
+    """Return pixels or features of the test images, and their targets."""
     if not config.pool.test:
         return None, None
     source = open_source(config.pool.test, base=workspace.root)
@@ -236,21 +259,25 @@ def _test_images(
             f"the test source has labels that are not classes here: {', '.join(unknown[:5])}; "
             f"classes are {', '.join(uid_of)}"
         )
-    pixels = load_pixels(
-        source,
-        [sample_id for sample_id, _ in entries],
-        size=config.pool.image_size,
-        channels=config.pool.channels,
-        cache=workspace.cache_path,
-        workers=config.threads,
-        rendering=rendering_of(config.pool),
-    )
+    ids = [sample_id for sample_id, _ in entries]
+    if reader is None:
+        tested = load_pixels(
+            source,
+            ids,
+            size=config.pool.image_size,
+            channels=config.pool.channels,
+            cache=workspace.cache_path,
+            workers=config.threads,
+            rendering=rendering_of(config.pool),
+        )
+    else:
+        tested = reader.of_entries([source.get(sample_id) for sample_id in ids])
     kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
     targets = task.blank(len(entries))
     for row, (_, text) in enumerate(entries):
         label = kind.text.from_text([text], lambda names: uid_of[names[0]])
         targets[row] = kind.labels.target(label, index_of)
-    return pixels, targets
+    return tested, targets
 
 
 def _digest(lines: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """The pool's images for a round; changed images are excluded with a warning."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from typing import TypeVar
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import Pixels
@@ -16,7 +17,7 @@ from dgaal_cli.data.pool import (
 )
 from dgaal_cli.data.presence import check_pool, folder_of, may_exist
 from dgaal_cli.data.sample_range import rendering_of
-from dgaal_cli.data.sources import open_source
+from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned
@@ -24,6 +25,9 @@ from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, ItemState
 from dgaal_cli.workspace import Workspace
+
+Loaded = TypeVar("Loaded")
+"""What is read of the images."""
 
 _KINDS = ("missing", "changed", "unreadable")
 _NAMED = 5
@@ -36,16 +40,44 @@ _SAMPLED = 4096
 def sound_pixels(
     workspace: Workspace, config: Config, store: Store, emit: Emit, newest_item: int = 0
 ) -> tuple[list[ItemRecord], Pixels]:
-    """Return the unchanged images with their pixels, row by row.
+    """Return the unchanged images with their pixels, row by row; see ``sound_images``."""
 
-    A label belongs to the bytes that were labeled: other pixels are never trained on with it.
+    def load(source: Source, items: Sequence[ItemRecord]) -> Pixels:
+        return load_pixels(
+            source,
+            [item.sample_id for item in items],
+            size=config.pool.image_size,
+            channels=config.pool.channels,
+            cache=workspace.cache_path,
+            workers=config.threads,
+            sha256=[item.sha256 for item in items],
+            rendering=rendering_of(config.pool),
+            emit=emit,
+        )
+
+    return sound_images(workspace, config, store, load, emit, newest_item)
+
+
+def sound_images(
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    load: Callable[[Source, Sequence[ItemRecord]], Loaded],
+    emit: Emit,
+    newest_item: int = 0,
+) -> tuple[list[ItemRecord], Loaded]:
+    """Return the unchanged images and what ``load`` returns for them.
+
+    A label belongs to the bytes that were labeled: other images are never trained on with it.
     Changed images are marked in the store, and used again when the old file is back.
 
     Args:
         workspace: Workspace of the pool.
         config: Configuration.
         store: Open store.
-        emit: Listener for progress; it stops the decoding if it raises.
+        load: Reads images; raises ``ChangedPoolError`` for changed ones, and is called again
+            without them.
+        emit: Listener for warnings.
         newest_item: Images with a greater number are left out; 0 takes all.
 
     Raises:
@@ -64,17 +96,7 @@ def sound_pixels(
     lost: list[Difference] = []
     while True:
         try:
-            pixels = load_pixels(
-                source,
-                [item.sample_id for item in items],
-                size=config.pool.image_size,
-                channels=config.pool.channels,
-                cache=workspace.cache_path,
-                workers=config.threads,
-                sha256=[item.sha256 for item in items],
-                rendering=rendering_of(config.pool),
-                emit=emit,
-            )
+            loaded = load(source, items)
             break
         except ChangedPoolError as error:
             names = {difference.id for difference in error.differences}
@@ -88,7 +110,7 @@ def sound_pixels(
         emit(Warned(message=_excluded_message(lost)))
     if returned:
         emit(Warned(message=f"restored: {_named([i.sample_id for i in returned])}"))
-    return items, pixels
+    return items, loaded
 
 
 def sample_reading(workspace: Workspace, config: Config, store: Store, emit: Emit) -> None:

@@ -39,7 +39,7 @@ def _pool_entries(bench: OnDisk, method: Method, ranking: Ranking) -> list[Query
     prediction = None
     nearest: dict[Row, ItemId] = {}
     if picks and data.can_learn:  # only the picks: methods without T need no pass over the pool
-        prediction = predict(method.classifier, data.pixels[np.asarray(picks)], data.device)
+        prediction = predict(method.classifier, data.inputs[np.asarray(picks)], data.device)
         nearest = _nearest_labeled(bench, method, picks, prediction.features)
     entries: list[QueryEntry] = []
     for rank, row in enumerate(picks, start=1):
@@ -112,7 +112,7 @@ def _nearest_labeled(
     labeled = np.flatnonzero(data.is_labeled)
     if not len(labeled):  # only synthetic images have labels
         return {}
-    others = predict(method.classifier, data.pixels[labeled], data.device).features
+    others = predict(method.classifier, data.inputs[labeled], data.device).features
     gaps = (features**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2.0 * features @ others.T
     return {
         row: data.item_ids[int(labeled[at])] for row, at in zip(picks, gaps.argmin(1), strict=True)

@@ -11,13 +11,15 @@ from dgaal_cli.training.device import to_device
 def augment(images: Tensor, config: ClassifierConfig, generator: Generator) -> Tensor:
     """Shift and mirror uint8 images ``(B, H, W, C)``, each by its own random draw.
 
+    Features ``(B, D)`` are returned as they are.
+
     Each row of a result is one run of bytes in the padded or mirrored images, so one selection
     reads all rows; indexing value by value took eight times as long.
     """
-    count, height, width, channels = images.shape
     margin = config.shift
-    if not margin and not config.flip:
+    if images.ndim == 2 or not (margin or config.flip):
         return images
+    count, height, width, channels = images.shape
     down, right = torch.zeros(2, count, dtype=torch.int64)
     if margin:
         down, right = torch.randint(2 * margin + 1, (2, count), generator=generator)

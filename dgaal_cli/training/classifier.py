@@ -11,12 +11,14 @@ from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import ClassifierConfig
 from dgaal_cli.networks.classifier import Classifier, Stages
+from dgaal_cli.networks.feature_model import FeatureModel
 from dgaal_cli.networks.linear import LinearMachine
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.augmentation import augment
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import Inputs, RoundData
 from dgaal_cli.training.device import to_device
 from dgaal_cli.training.distortion import distort
+from dgaal_cli.training.feature_head import head_phase
 from dgaal_cli.training.fixmatch import PoolImages, consistency_loss
 from dgaal_cli.training.linear import machine_phase
 from dgaal_cli.training.modes import batches, evaluating
@@ -53,9 +55,11 @@ def classifier_phase(
 
     Every method uses this phase, so that a comparison of methods compares selections. With
     ``semi_supervised`` "fixmatch" T learns from the pool too and is a part of the method. A
-    companion that detaches its inputs does not change T. The linear machine is fitted in one step
-    instead, on the labels alone.
+    companion that detaches its inputs does not change T. The linear machine and the head on
+    features are fitted in one step instead, on the labels alone.
     """
+    if isinstance(network, FeatureModel):
+        return head_phase(network, data)
     if isinstance(network, LinearMachine):
         phase = machine_phase(network, *_training_set(data), penalty=config.penalty)
         phase.last.note(data.training_ids, torch.arange(len(data.training_targets)))
@@ -202,12 +206,12 @@ def one_cycle(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def predict(network: Classifier, pixels: np.ndarray, device: torch.device) -> Prediction:
-    """Predict uint8 pixels ``(N, H, W, C)``; an image's result does not depend on its batch."""
+def predict(network: Classifier, inputs: Inputs, device: torch.device) -> Prediction:
+    """Predict pixels or features of N images; an image's result does not depend on its batch."""
     probabilities: list[np.ndarray] = []
     features: list[np.ndarray] = []
     with evaluating(network):
-        for images in batches(pixels, device):
+        for images in batches(inputs, device):
             outputs, h = network(images)
             probabilities.append(network.head.probabilities(outputs.double()).cpu().numpy())
             features.append(h.cpu().numpy())
@@ -230,14 +234,15 @@ class Measured:
 
 def measure(network: Classifier, data: RoundData) -> Measured | None:
     """Predict the test images, else the images with held-out labels; None without either."""
-    if data.test_pixels is not None and data.test_targets is not None and len(data.test_targets):
-        pixels, targets, where = data.test_pixels, data.test_targets, "test images"
+    tested, targets = data.test_inputs, data.test_targets
+    if tested is not None and targets is not None and len(targets):
+        inputs, where = tested, "test images"
     else:
         rows = np.flatnonzero(data.is_held_out & data.is_labeled)
-        pixels, targets, where = data.pixels[rows], data.targets[rows], "held-out labels"
+        inputs, targets, where = data.inputs[rows], data.targets[rows], "held-out labels"
     if not len(targets):
         return None
-    predicted = data.task.decide(predict(network, pixels, data.device))
+    predicted = data.task.decide(predict(network, inputs, data.device))
     return Measured(predicted=predicted, targets=targets, where=where)
 
 
@@ -255,5 +260,5 @@ def accuracy(network: Classifier, data: RoundData) -> tuple[float | None, str, i
 
 
 def _training_set(data: RoundData) -> tuple[Tensor, Tensor]:
-    """Return uint8 images ``(L, S, S, C)`` and targets ``(L, ...)``, real images first."""
-    return torch.from_numpy(data.training_pixels), torch.from_numpy(data.training_targets)
+    """Return inputs and targets ``(L, ...)`` of the labeled images, real images first."""
+    return torch.from_numpy(data.training_inputs), torch.from_numpy(data.training_targets)

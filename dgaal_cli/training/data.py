@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import ItemId
 from dgaal_cli.training.device import free_bytes, to_device
 from dgaal_cli.training.precision import Precision, autocast
 from dgaal_cli.training.task import LearningTask
+
+Inputs = np.ndarray | StandardizedRows
+"""What networks take of N images: uint8 pixels ``(N, S, S, C)``, or features ``(N, D)``."""
 
 RESIDENT_SHARE = 0.4
 """Share of the free memory that a pool's pixels may use; networks need the rest."""
@@ -31,6 +35,13 @@ class SyntheticImages:
     """bool ``(M,)``: in the labeled pool, by promotion or by a person."""
     is_candidate: np.ndarray
     """bool ``(M,)``: in the candidate pool, with an inherited label that passed its check."""
+    features: StandardizedRows | None = None
+    """``(M, D)``, standardized as the pool's; None in a round on pixels."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What networks take of these images."""
+        return self.pixels if self.features is None else self.features
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +54,7 @@ class PoolData:
     """No round before this one was trained, although some may have asked images."""
     item_ids: list[ItemId]
     pixels: np.ndarray
-    """uint8 ``(N, S, S, C)``, possibly memory-mapped."""
+    """uint8 ``(N, S, S, C)``, possibly memory-mapped; S is 0 in a round on features."""
     task: LearningTask
     """Defines what a target is and how it is learned."""
     targets: np.ndarray
@@ -55,6 +66,19 @@ class PoolData:
     class_names: list[str]
     test_pixels: np.ndarray | None = None
     test_targets: np.ndarray | None = None
+    features: StandardizedRows | None = None
+    """``(N, D)`` features of a pretrained encoder; None in a round on pixels."""
+    test_features: StandardizedRows | None = None
+
+    @property
+    def inputs(self) -> Inputs:
+        """What networks take of the pool's images."""
+        return self.pixels if self.features is None else self.features
+
+    @property
+    def test_inputs(self) -> Inputs | None:
+        """What networks take of the test images; None without any."""
+        return self.test_pixels if self.features is None else self.test_features
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,20 +120,20 @@ class RoundData(PoolData):
         return self.task.can_learn(self)
 
     @property
-    def training_pixels(self) -> np.ndarray:
-        """uint8 ``(L, S, S, C)``: the images with a training label, real images first."""
-        synthetic = self.synthetic.pixels[self.synthetic.is_labeled]
-        return np.concatenate([self.pixels[self.labeled_rows], synthetic])
+    def training_inputs(self) -> np.ndarray:
+        """``(L, ...)``: inputs of the images with a training label, real images first."""
+        synthetic = self.synthetic.inputs[self.synthetic.is_labeled]
+        return np.concatenate([self.inputs[self.labeled_rows], synthetic])
 
     @property
     def training_targets(self) -> np.ndarray:
-        """``(L, ...)``: the targets of ``training_pixels``, in their order."""
+        """``(L, ...)``: the targets of ``training_inputs``, in their order."""
         synthetic = self.synthetic.targets[self.synthetic.is_labeled]
         return np.concatenate([self.targets[self.labeled_rows], synthetic])
 
     @property
     def training_ids(self) -> list[ItemId]:
-        """The items of ``training_pixels``, in their order."""
+        """The items of ``training_inputs``, in their order."""
         synthetic = np.flatnonzero(self.synthetic.is_labeled)
         own = [self.item_ids[int(row)] for row in self.labeled_rows]
         return own + [self.synthetic.item_ids[int(i)] for i in synthetic]
@@ -120,22 +144,22 @@ class RoundData(PoolData):
         return replace(self, targets=blank, is_labeled=is_labeled)
 
     def images(self, rows: Tensor) -> Tensor:
-        """Return uint8 pixels ``(B, S, S, C)`` of pool rows on the device.
+        """Return uint8 pixels ``(B, S, S, C)`` or features ``(B, D)`` of pool rows on the device.
 
         A pool that fits is copied to the device once. Otherwise batches are streamed from the
         array, usually memory-mapped; the values are the same.
         """
         if self._pool is None and self.is_resident:
-            self._pool = torch.from_numpy(np.array(self.pixels)).to(self.device)
+            self._pool = torch.from_numpy(np.array(self.inputs)).to(self.device)
         if self._pool is not None:
             return self._pool.index_select(0, to_device(rows, self.device))
-        return to_device(torch.from_numpy(self.pixels[rows.numpy()]), self.device)
+        return to_device(torch.from_numpy(np.asarray(self.inputs[rows.numpy()])), self.device)
 
     @property
     def is_resident(self) -> bool:
-        """Whether the pool's pixels fit into their share of the device's free memory."""
+        """Whether the pool's inputs fit into their share of the device's free memory."""
         if self._fits is None:
-            self._fits = self.pixels.nbytes <= RESIDENT_SHARE * free_bytes(self.device)
+            self._fits = self.inputs.nbytes <= RESIDENT_SHARE * free_bytes(self.device)
         return self._fits
 
     def autocast(self) -> AbstractContextManager[object]:

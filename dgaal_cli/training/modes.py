@@ -1,4 +1,4 @@
-"""Evaluation: modules in eval mode inside a block, pixels in batches."""
+"""Evaluation: modules in eval mode inside a block, inputs in batches."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.networks.pixels import normalize
+from dgaal_cli.training.data import Inputs
 
 INFERENCE_BATCH = 512
 
@@ -27,16 +28,14 @@ def evaluating(*modules: nn.Module) -> Generator[None]:
                 module.training = was_training
 
 
-def batches(pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
-    """Yield uint8 ``(N, H, W, C)`` pixels as normalized batches, at least one, in order."""
-    for start in range(0, max(1, len(pixels)), INFERENCE_BATCH):
+def batches(inputs: Inputs, device: torch.device) -> Iterator[Tensor]:
+    """Yield N images' normalized pixels or features in batches, at least one, in order."""
+    for start in range(0, max(1, len(inputs)), INFERENCE_BATCH):
         # A copy: memory-mapped pools are read-only.
-        chunk = np.array(pixels[start : start + INFERENCE_BATCH])
+        chunk = np.array(inputs[start : start + INFERENCE_BATCH])
         yield normalize(torch.from_numpy(chunk).to(device))
 
 
-def encode_rows(
-    encode: Callable[[Tensor], Tensor], pixels: np.ndarray, device: torch.device
-) -> Tensor:
-    """Apply ``encode`` to uint8 pixels ``(N, H, W, C)`` in batches and stack what it returns."""
-    return torch.cat([encode(x) for x in batches(pixels, device)])
+def encode_rows(encode: Callable[[Tensor], Tensor], inputs: Inputs, device: torch.device) -> Tensor:
+    """Apply ``encode`` to the inputs of N images in batches and stack what it returns."""
+    return torch.cat([encode(x) for x in batches(inputs, device)])

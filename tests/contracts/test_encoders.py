@@ -17,10 +17,12 @@ from dgaal_cli.encoders.base import Encoder, Features
 from dgaal_cli.encoders.compiled import cache_folder
 from dgaal_cli.encoders.registry import ENCODERS, ONNX, Kind, check_encoder, load_encoder, side_for
 from dgaal_cli.errors import ConfigError, MissingExtraError
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.training.classifier import accuracy
+from dgaal_cli.training.data import RoundData
 
 SOURCES = {
     "pixels": "pixels",
@@ -167,16 +169,37 @@ def test_digest_depends_on_the_weights():
 
 
 @EVERY
-def test_task_model_accepts_normalized_images(source):
-    network = task_shape(source).task_model(small_config())
+def test_task_model_accepts_images_of_pixels_or_features_of_others(source):
+    shape = task_shape(source)
+    network = shape.task_model(small_config())
     assert isinstance(network, Classifier)
-    outputs, features = network(torch.zeros(2, 1, 8, 8))
+    is_pixels = source == "pixels"
+    inputs = torch.zeros(2, 1, 8, 8) if is_pixels else torch.zeros(2, shape.encoder.dimension)
+    outputs, features = network(inputs)
     assert outputs.shape == (2, 2)
     assert features.shape == (2, network.feature_width)
 
 
 def task_shape(source: str) -> TaskShape:
     return TaskShape(encoder=load(source, channels=1), task=TASK)
+
+
+def with_features(data: RoundData, encoder: Encoder) -> RoundData:
+    """Return the round with features of its pixels, which are removed, and of its test images."""
+    pixels, tested = data.pixels, data.test_pixels
+    assert tested is not None
+    squares, others = (np.stack([encoder.fit(each) for each in own]) for own in (pixels, tested))
+    features = StandardizedRows.of_pool(encoder.encode(squares))
+    return replace(
+        data,
+        pixels=np.zeros((len(pixels), 0, 0, 1), np.uint8),
+        test_pixels=None,
+        features=features,
+        test_features=features.like_pool(encoder.encode(others)),
+        synthetic=replace(
+            data.synthetic, features=features.like_pool(np.zeros((0, encoder.dimension)))
+        ),
+    )
 
 
 class BatchCenteringEncoder(ProjectionEncoder):
@@ -245,14 +268,26 @@ def test_image_size_is_limited_to_sides_of_the_encoder():
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        *((name, "projection:x") for name in ("margin", "coreset", "badge", "dgaal")),
+        *(
+            (name, "projection:x")
+            for name in (
+                "margin",
+                "coreset",
+                "badge",
+                "bald",
+                "ensemble",
+                "typiclust",
+                "probcover",
+                "maxherding",
+            )
+        ),
         ("margin", "model.onnx"),
     ],
 )
 def test_rounds_run_on_an_encoder_with_frozen_weights(name, source, tmp_path):
     """Two rounds in memory: train, rank, label, train again."""
     shape = task_shape(source)
-    data = small_data(labeled=8)
+    data = with_features(small_data(labeled=8), shape.encoder)
     before = shape.encoder.digest
     method = trained(small_config(name), data, tmp_path / "0", shape=shape)
     picks = method.rank(data, 6, 0).picks
@@ -264,7 +299,7 @@ def test_rounds_run_on_an_encoder_with_frozen_weights(name, source, tmp_path):
     method = trained(small_config(name), data, tmp_path / "1", shape=shape)
     value, _, count = accuracy(method.classifier, data)
     assert value is not None
-    assert value > 0.9  # chance is 0.5
+    assert value > 0.85  # chance is 0.5
     assert count == len(truth)
     assert shape.encoder.digest == before
     assert not [key for key in method.modules["classifier"].state_dict() if "head" not in key]

@@ -11,9 +11,9 @@ from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.data.decoders.base import Framing
 from dgaal_cli.data.images import Pixels, resize
 from dgaal_cli.encoders.base import Features
-from dgaal_cli.encoders.feature_model import FeatureModel
 from dgaal_cli.encoders.registry import Kind
 from dgaal_cli.networks.classifier import Classifier, HeadFactory
+from dgaal_cli.networks.feature_model import FeatureModel
 
 LINE = {"projection": Kind("small_encoders:build", sides=(8, 12), packages=("torch",))}
 
@@ -61,4 +61,4 @@ class ProjectionEncoder:
         return Features(vector=found.flatten(1), map=found)
 
     def task_model(self, config: Config, head: HeadFactory) -> Classifier:
-        return FeatureModel(self, head, map_channels=self.width)
+        return FeatureModel(head, width=self.dimension)

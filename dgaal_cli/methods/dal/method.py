@@ -145,7 +145,7 @@ class Dal(TaskModelOnly):
         )
 
     def _features(self, data: RoundData, rows: np.ndarray) -> Tensor:
-        found = predict(self.classifier, data.pixels[rows], data.device).features
+        found = predict(self.classifier, data.inputs[rows], data.device).features
         return torch.from_numpy(found).to(data.device)
 
     def _sides(self, data: RoundData) -> TwoPools:

@@ -163,7 +163,7 @@ class Dgaal(Method):
             # Parents without a label (query by synthesis) belong to no class that could be rare.
             return [row for row in parents for _ in range(generation.per_parent)]
         rows = data.unlabeled_rows
-        guesses = data.task.decide(predict(self.classifier, data.pixels[rows], data.device))
+        guesses = data.task.decide(predict(self.classifier, data.inputs[rows], data.device))
         known = np.concatenate([data.targets[data.labeled_rows], guesses])
         groups = data.task.groups
         counts = schedule.copies_per_parent(groups(data.targets[roots]), groups(known), generation)

@@ -71,7 +71,7 @@ def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
 
 def labeled_images(data: RoundData) -> tuple[Tensor, np.ndarray]:
     """Return labeled images ``(L, C, H, W)`` in [-1, 1] on the CPU, and labels int64 ``(L,)``."""
-    return normalize(torch.from_numpy(data.training_pixels)), data.training_targets
+    return normalize(torch.from_numpy(data.training_inputs)), data.training_targets
 
 
 class HyperplaneSampler(ClassifierSampler):

@@ -110,7 +110,7 @@ class GaalDeep(SynthesisMethod):
         if not data.can_learn:
             return random_ranking(data, count, seed, strategy=COLD_START)
         found = self.found_at_boundary(data, count, seed)
-        prediction = predict(self.classifier, data.pixels[data.unlabeled_rows], data.device)
+        prediction = predict(self.classifier, data.inputs[data.unlabeled_rows], data.device)
         is_entropy = self.config.gaal.objective == "entropy"
         rule = entropy if is_entropy else boundary_closeness
         with evaluating(self.classifier):

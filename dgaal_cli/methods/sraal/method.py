@@ -68,7 +68,7 @@ class Sraal(PoolSampling):
     def targets(self, data: RoundData) -> Tensor | None:
         """Return D's target for every pool row: 1 if labeled, else w (1 - u) of T."""
         unlabeled = data.unlabeled_rows
-        prediction = predict(self.classifier, data.pixels[unlabeled], data.device)
+        prediction = predict(self.classifier, data.inputs[unlabeled], data.device)
         targets = np.ones(len(data.pixels), np.float32)
         certainty = 1.0 - uncertainty_indicator(prediction.image_probabilities)
         targets[unlabeled] = self.config.vaal.certainty_weight * certainty

@@ -128,7 +128,7 @@ class Waal(PoolSampling):
         return {name: value for name, value in health.items() if not name.endswith("_error")}
 
     def _features(self, data: RoundData) -> Tensor:
-        features = predict(self.classifier, data.pixels, data.device).features
+        features = predict(self.classifier, data.inputs, data.device).features
         return torch.from_numpy(features).to(data.device)
 
     def _critic_phase(self, data: RoundData, rows: PoolRows) -> Phase:

@@ -1,0 +1,128 @@
+"""Training and queries of a workspace whose encoder is pretrained."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from class_labels import as_label
+from label_workspaces import make_workspace
+from onnx_models import WIDTH, image_model
+from PIL import Image
+
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.query import query
+from dgaal_cli.api.train import train
+from dgaal_cli.data import pool
+from dgaal_cli.errors import ConfigError
+from dgaal_cli.events import Warned
+from dgaal_cli.features.cache import cache_folder
+from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.rounds import on_disk
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.records import ImportedLabel
+
+NAMES = [f"{number:02d}.png" for number in range(24)]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    """Return a workspace of 12 dark and 12 bright images, eight of which have their label."""
+    root = make_workspace(tmp_path / "w", NAMES)
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(NAMES):
+        level = 60 if number % 2 else 180
+        pixels = rng.integers(level - 40, level + 40, (20, 20, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(root / "pool" / name)
+    (root / "labels.db").unlink()
+    (root / "dgaal.toml").unlink()
+    (root / "model.onnx").write_bytes(image_model())
+    request = InitRequest(
+        root=root,
+        pool=str(root / "pool"),
+        base=root,
+        classes=("bright", "dark"),
+        query_size=4,
+        encoder="model.onnx",
+        method="margin",
+    )
+    made = init(request).workspace
+    with open_store(made) as store:
+        uids = [record.uid for record in store.classes()]
+        store.import_labels(
+            [
+                ImportedLabel(sample_id=name, label=as_label(uids[at % 2]), annotator="a")
+                for at, name in enumerate(NAMES[:8])
+            ]
+        )
+    return made
+
+
+def trained(workspace, *, is_fresh=False):
+    """Train the next round; return the warnings."""
+    warnings = []
+
+    def listen(event):
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+
+    train(workspace, configuration(workspace), is_fresh=is_fresh, emit=listen)
+    return warnings
+
+
+def test_a_round_trains_a_head_and_asks_without_decoding_pixels(workspace, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr(on_disk, "sound_pixels", refuse)
+    monkeypatch.setattr(on_disk, "load_pixels", refuse)
+    trained(workspace)
+    result = query(workspace, configuration(workspace))
+    assert len(result.entries) == 4
+    assert {item.sample_id for item in result.items}.isdisjoint(NAMES[:8])
+    right = [
+        entry.predicted == uid_of(workspace, item.sample_id)
+        for entry, item in zip(result.entries, result.items, strict=True)
+    ]
+    assert all(right)
+    record = json.loads((workspace.round_path(0) / "run.json").read_text())
+    assert record["steps"] == {"classifier": 1}
+
+
+def uid_of(workspace, name):
+    with open_store(workspace) as store:
+        return store.classes()[NAMES.index(name) % 2].uid
+
+
+def test_the_cache_has_rows_of_the_encoder_after_a_round(workspace):
+    trained(workspace)
+    folder = cache_folder(workspace, configuration(workspace).features)
+    files = list(folder.rglob("*.features"))
+    assert files
+    assert max(path.stat().st_size for path in files) > len(NAMES) * WIDTH * 2
+
+
+def test_an_unchanged_pool_is_not_read_again(workspace, monkeypatch):
+    trained(workspace)
+
+    def refuse(*_arguments, **_options):
+        raise AssertionError("the pool was read")
+
+    monkeypatch.setattr(pool, "find_differences", refuse)
+    query(workspace, configuration(workspace))
+
+
+def test_a_changed_image_is_left_out_although_the_cache_has_its_features(workspace):
+    trained(workspace)
+    changed = workspace.root / "pool" / NAMES[2]
+    shutil.copy(workspace.root / "pool" / NAMES[9], changed)
+    warnings = trained(workspace, is_fresh=True)
+    assert any("changed since" in text and NAMES[2] in text for text in warnings)
+    with open_store(workspace) as store:
+        state = {item.sample_id: item.state for item in store.items()}
+    assert state[NAMES[2]] == "changed"
+
+
+def test_methods_that_draw_are_refused_by_name(workspace):
+    with pytest.raises(ConfigError, match=r"'gaal' learns from pixels.*use --encoder pixels"):
+        configuration(workspace, "method=gaal")
