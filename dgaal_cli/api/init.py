@@ -24,9 +24,11 @@ from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
+from dgaal_cli.labeling.source_labels import SourceLabels, source_labels
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
 from dgaal_cli.rounds.pool_growth import note_folders
+from dgaal_cli.store.classes import clean_name
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
@@ -79,6 +81,10 @@ class InitResult:
     labels: int
     offered: int
     """Labels of the source that were not imported."""
+    splits: tuple[str, ...]
+    """Folders that are splits of the pool, such as ``train``."""
+    conflicting: tuple[tuple[tuple[SampleId, str], ...], ...]
+    """Images with equal bytes and different labels, left unlabeled: name and label of each."""
     note: str
     """How images that are not square, or of other sizes, are resized; empty without such images."""
     encoder_note: str
@@ -139,7 +145,8 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     known, began_ns = KnownFiles(), time.time_ns()
     found = survey(source, range_request=range_request, known=known, emit=emit)
     chosen = chosen or choose_encoder(found.median_side)
-    classes = _classes(request, found)
+    labels = source_labels(found.items, _named_classes(request))
+    classes = _classes(request, labels)
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),
         "test": _portable(request.test, request.base, workspace.root),
@@ -160,7 +167,7 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     config = build_configuration(tree)
     side = side_for(config.encoder.source, found.median_side, limit=config.network.max_image_size)
     config = build_configuration({**tree, "pool": {**pool, "image_size": side}})
-    result = _write(workspace, config, request, found, classes)
+    result = _write(workspace, config, request, found, classes, labels)
     known.save(workspace.cache_path)
     names = (*(item.id for item in found.items), *(name for name, _ in found.unreadable))
     note_folders(workspace, config, names, began_ns=began_ns)
@@ -197,14 +204,19 @@ def _check_free(root: Path) -> None:
         )
 
 
-def _classes(request: InitRequest, found: Survey) -> list[str]:
-    """Return the requested classes, or those of the source if its labels are imported."""
-    names = list(dict.fromkeys(name.strip() for name in request.classes))
-    if "" in names:
+def _named_classes(request: InitRequest) -> list[str]:
+    if any(not name.strip() for name in request.classes):
         raise InputDataError("a class name is empty; write --classes cat,dog")
+    return list(dict.fromkeys(map(clean_name, request.classes)))
+
+
+def _classes(request: InitRequest, labels: SourceLabels) -> list[str]:
+    """Return the requested classes, or those of the source if its labels are imported."""
+    names = _named_classes(request)
     if not request.imports_labels:
         return names
-    carried = {item.label for item in found.items if item.label is not None}
+    copies = {label for group in labels.conflicting for _, label in group}
+    carried = copies | set(labels.by_sample.values())
     if not carried:
         raise InputDataError(f"{request.pool} has no labels; leave --labels-from-source out")
     if names and (unknown := sorted(carried - set(names))):
@@ -230,7 +242,12 @@ def _portable(spec: str, base: Path, root: Path) -> str:
 
 
 def _write(
-    workspace: Workspace, config: Config, request: InitRequest, found: Survey, classes: list[str]
+    workspace: Workspace,
+    config: Config,
+    request: InitRequest,
+    found: Survey,
+    classes: list[str],
+    carried: SourceLabels,
 ) -> InitResult:
     with store_location(workspace.store_path).build(
         then=lambda: _write_config(workspace.config_path, render_config(config)),
@@ -251,7 +268,7 @@ def _write(
         store.mark_unreadable(found.unreadable)
         labels = 0
         if request.imports_labels:
-            labels = _import_labels(store, load_task(config.task).text, found)
+            labels = _import_labels(store, load_task(config.task).text, carried)
     return InitResult(
         workspace=workspace,
         config=config,
@@ -260,7 +277,9 @@ def _write(
         unreadable=found.unreadable,
         classes=classes,
         labels=labels,
-        offered=0 if request.imports_labels else sum(i.label is not None for i in found.items),
+        offered=0 if request.imports_labels else len(carried.by_sample),
+        splits=tuple(sorted({item.split for item in found.items} - {"", *classes})),
+        conflicting=carried.conflicting if request.imports_labels else (),
         note=stretch_note(found.sizes(), config.pool.image_size),
         encoder_note="",
         range_note=found.range.note,
@@ -275,16 +294,15 @@ def _write_config(path: Path, text: str) -> None:
         raise
 
 
-def _import_labels(store: Store, text: LabelText, found: Survey) -> int:
+def _import_labels(store: Store, text: LabelText, found: SourceLabels) -> int:
     uids = {record.name: record.uid for record in store.classes()}
     labels = [
         ImportedLabel(
-            sample_id=item.id,
-            label=text.from_text((item.label,), lambda names: uids[names[0]]),
+            sample_id=name,
+            label=text.from_text((label,), lambda names: uids[names[0]]),
             annotator=SOURCE,
         )
-        for item in found.items
-        if item.label is not None
+        for name, label in found.by_sample.items()
     ]
     return store.import_labels(labels).added
 

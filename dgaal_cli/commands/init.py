@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dgaal_cli.api.init import InitResult
 
 
+_NAMED = 10
+"""Max. number of classes that are named."""
+
+
 def init(
     ctx: typer.Context,
     directory: Annotated[Path, typer.Argument(help="Folder of the workspace.")] = Path(),
@@ -113,6 +117,11 @@ def init(
         "classes": result.classes,
         "preset": result.config.preset,
         "labels": result.labels,
+        "splits": result.splits,
+        "conflicting": [
+            [{"id": show(name), "label": label} for name, label in copies]
+            for copies in result.conflicting
+        ],
         "image_size": result.config.pool.image_size,
         "channels": result.config.pool.channels,
         "encoder": result.config.encoder.source,
@@ -139,6 +148,8 @@ def _print_result(context: Context, made: "InitResult") -> None:
         context.note(f"... and {len(made.unreadable) - 5} more; 'dgaal status --json' lists all")
     for note in filter(None, (made.note, made.encoder_note, made.range_note)):
         context.note(show(note))
+    if made.labels or made.conflicting:
+        _print_labels(context, made)
     if made.offered:
         context.note(
             f"the source has labels of {made.offered} images; they were not imported "
@@ -147,6 +158,22 @@ def _print_result(context: Context, made: "InitResult") -> None:
     if not made.classes:
         context.note("no classes yet: add them with the key 'a' while labeling, or with 'init'")
     context.note(f"next: dgaal -C {root} label")
+
+
+def _print_labels(context: Context, made: "InitResult") -> None:
+    """Say how the names of folders and files were understood."""
+    splits = f"; splits: {', '.join(map(show, made.splits))}" if made.splits else ""
+    shown = ", ".join(map(show, made.classes[:_NAMED]))
+    more = f", ... ({len(made.classes):,})" if len(made.classes) > _NAMED else ""
+    unlabeled = made.images - made.labels
+    context.note(f"classes: {shown}{more}{splits}; images without a label: {unlabeled:,}")
+    if made.conflicting:
+        copies = " = ".join(f"{show(name)} ({show(label)})" for name, label in made.conflicting[0])
+        others = f" and {len(made.conflicting) - 1:,} more" if len(made.conflicting) > 1 else ""
+        context.note(
+            f"equal files with different labels have no label now: {copies}{others}; "
+            "label them, or remove one copy of each"
+        )
 
 
 def _class_names(classes: str, classes_from: Path | None) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.sources.base import BlockRow, Entry, Rows, RowSource, file_stamp, row_id
+from dgaal_cli.data.sources.naming import NO_LABEL
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 
@@ -30,7 +31,7 @@ class _Member:
     name: str
     split: str
     shape: tuple[int, ...]
-    labels: tuple[str, ...] | None
+    labels: tuple[str | None, ...] | None
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -148,7 +149,9 @@ def _holds_images(shape: tuple[int, ...]) -> bool:
     return len(shape) in (3, 4) and (shape[0] == 0 or 0 not in shape)
 
 
-def _labels(archive: zipfile.ZipFile, key: str, count: int, path: Path) -> tuple[str, ...] | None:
+def _labels(
+    archive: zipfile.ZipFile, key: str, count: int, path: Path
+) -> tuple[str | None, ...] | None:
     if f"{key}.npy" not in archive.namelist():
         return None
     with archive.open(f"{key}.npy") as stream:
@@ -161,7 +164,7 @@ def _labels(archive: zipfile.ZipFile, key: str, count: int, path: Path) -> tuple
         )
     with archive.open(f"{key}.npy") as stream:
         values = np.lib.format.read_array(stream, allow_pickle=False)
-    return tuple(str(value) for value in values.tolist())
+    return tuple(None if value == NO_LABEL else str(value) for value in values.tolist())
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:

@@ -8,6 +8,9 @@ from dgaal_cli.escaping import show
 SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
 """Top folders with these names are splits of a data set, not classes."""
 
+NO_LABEL = -1
+"""Number that means "no label" in data sets of Hugging Face and scikit-learn."""
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MAX_LENGTH = 4096
 

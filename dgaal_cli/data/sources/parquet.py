@@ -20,6 +20,7 @@ from dgaal_cli.data.sources.base import (
     held,
     unique,
 )
+from dgaal_cli.data.sources.naming import NO_LABEL
 from dgaal_cli.errors import InputDataError, MissingExtraError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
@@ -188,7 +189,9 @@ def _class_names(metadata: Mapping[bytes, bytes] | None, label: str | None) -> t
 
 
 def _label(value: object, columns: _Columns) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if isinstance(value, float) and value.is_integer():  # pandas, where a label is missing
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == NO_LABEL:
         return None
     if isinstance(value, int) and 0 <= value < len(columns.class_names):
         return columns.class_names[value]

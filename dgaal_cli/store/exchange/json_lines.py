@@ -91,7 +91,7 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
     if sample is None or sample == "":
         raise InputDataError(f"{where}, column file_name: the name is missing")
     needs_label = line.kind in ("label", "adjudicate", "inherit")
-    if needs_label and line.label in (None, ""):
+    if needs_label and line.label in (None, "", -1):  # -1: Hugging Face's number for none
         return Parsed(where=where, names=(str(sample),), is_cleared=True) if line.exported else None
     if not needs_label and line.label is not None:
         raise InputDataError(f"{where}, column label: an answer of kind {line.kind} has none")

@@ -69,7 +69,12 @@ def test_labels_are_exported_to_stdout_and_imported_again(workspace, tmp_path):
         "unchanged": 0,
         "older": 0,
         "left_out": 0,
+        "unknown": [],
+        "by_part": {},
+        "passed_over": {},
+        "cleared": 0,
         "conflicts": [],
+        "overruled": [],
         "new_classes": [],
         "is_dry_run": False,
     }
