@@ -87,11 +87,10 @@ METHODS = {
     "badge": MethodInfo(factory="badge:Badge", is_classic=True, has_own_query_rule=True),
     "bald": MethodInfo(factory="bayesian:Bald", is_classic=True),
     "coreset": MethodInfo(factory="coreset:CoreSet", is_classic=True, has_own_query_rule=True),
-    "dal": MethodInfo(factory="dal.method:Dal", needs_pixels=True),
+    "dal": MethodInfo(factory="dal.method:Dal"),
     "dbal": MethodInfo(factory="bayesian:Dbal", is_classic=True),
     "dgaal": MethodInfo(
         factory="dgaal.method:Dgaal",
-        needs_pixels=True,
         generator="parents",
         has_own_query_rule=True,
         refuses={
@@ -101,7 +100,6 @@ METHODS = {
     ),
     "dgaal-paper": MethodInfo(
         factory="dgaal.published:PublishedDgaal",
-        needs_pixels=True,
         generator="parents",
         has_own_query_rule=True,
         min_confidence=0.0,

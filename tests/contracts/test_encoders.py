@@ -279,6 +279,9 @@ def test_image_size_is_limited_to_sides_of_the_encoder():
                 "typiclust",
                 "probcover",
                 "maxherding",
+                "dal",
+                "dgaal",
+                "dgaal-paper",
             )
         ),
         ("margin", "model.onnx"),

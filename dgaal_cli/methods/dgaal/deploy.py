@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
+from dgaal_cli.methods.adversarial_encoder.linear_games import LinearEncoder
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import IMAGES, Generator, Input, UnlabeledSampler, closeness
 from dgaal_cli.networks.encoder import Encoder
@@ -35,7 +36,7 @@ class AdversarialSampler(UnlabeledSampler):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder | LinearEncoder,
         discriminators: Sequence[LatentDiscriminator],
         classifier: Classifier,
         *,

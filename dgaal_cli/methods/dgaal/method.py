@@ -14,6 +14,7 @@ from dgaal_cli.methods import gauges
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder, draw_noise
 from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
+from dgaal_cli.methods.adversarial_encoder.linear_games import LinearGames
 from dgaal_cli.methods.adversarial_encoder.vicreg import Expander
 from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, TaskShape
 from dgaal_cli.methods.dgaal import folds, rule, schedule
@@ -25,7 +26,7 @@ from dgaal_cli.networks.encoder import Encoder
 from dgaal_cli.networks.latent_discriminator import LatentDiscriminator
 from dgaal_cli.networks.pixels import denormalize
 from dgaal_cli.training.classifier import classifier_phase, predict
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import Inputs, RoundData
 from dgaal_cli.training.modes import INFERENCE_BATCH, batches, encode_rows, evaluating
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.seeding import torch_generator
@@ -40,11 +41,12 @@ class Dgaal(Method):
 
     Beyond the paper: T also learns from the pool, by FixMatch (``training.fixmatch``), unless
     ``classifier.semi_supervised`` is "none"; a scout, which learns from labels only, then chooses
-    the queries. With ``pretrain.representation`` "vicreg" G1 learns by VICReg in addition to its
-    games (``adversarial_encoder.vicreg``). With views of different brightness, a linear classifier
-    on z rose from 66 to 92 % with 40 labels of the 8 x 8 digits (3 seeds), but D1 did not detect
-    that the labels lacked dark images. So views keep the brightness, and VICReg is not the default
-    yet.
+    the queries. On the features of a pretrained encoder G1 is linear, T learns from labels only,
+    and there are no copies, since G2 and D2 need pixels. With ``pretrain.representation`` "vicreg"
+    G1 learns by VICReg in addition to its games (``adversarial_encoder.vicreg``). With views of
+    different brightness, a linear classifier on z rose from 66 to 92 % with 40 labels of the 8 x 8
+    digits (3 seeds), but D1 did not detect that the labels lacked dark images. So views keep the
+    brightness, and VICReg is not the default yet.
     """
 
     name = "dgaal"
@@ -58,18 +60,12 @@ class Dgaal(Method):
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net = config.network
         self.config = config
-        sizes = {"channels": shape.channels, "image_size": shape.image_size}
-        self.encoder = Encoder(**sizes, width=net.width, latent=net.latent)
-        self.decoder = Decoder(
-            **sizes, map_channels=self.encoder.map_channels, residual_blocks=net.residual_blocks
+        self.games = (
+            LinearGames(width=shape.width, latent=net.latent)
+            if shape.width
+            else _image_games(config, shape)
         )
-        self.games = Games(
-            self.encoder,
-            self.decoder,
-            LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden),
-            ImageDiscriminator(**sizes, width=net.critic_width),
-            Expander(latent=net.latent) if config.pretrain.representation == "vicreg" else None,
-        )
+        self.encoder = self.games.encoder
         self.discriminators = [
             LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden)
             for _ in range(config.coevolve.folds)
@@ -78,7 +74,8 @@ class Dgaal(Method):
         self.task = config.classifier
         """How T is trained; unlike in most methods, also on the pool."""
         if self.task.semi_supervised == "auto":
-            self.task = replace(self.task, semi_supervised=self.default_learning)
+            learning = "none" if shape.width else self.default_learning
+            self.task = replace(self.task, semi_supervised=learning)
         self.classifier = shape.task_model(config)
         self.scout = self.classifier
         """T trained on labels only, whose margin chooses queries. In first trials on digits and
@@ -103,13 +100,18 @@ class Dgaal(Method):
         """
         phases: list[Phase] = []
         if data.is_first or data.is_first_labeled:
-            phases.append(self.games.phase(self.config.pretrain, self.config.generation, data))
+            phases.append(self._pretraining(data))
         if not data.can_learn:
             return phases
         phases.append(classifier_phase(self.classifier, self.task, data))
         if self.scout is not self.classifier:
             phases.append(self._scout_phase(data))
         return phases
+
+    def _pretraining(self, data: RoundData) -> Phase:
+        if isinstance(self.games, LinearGames):
+            return self.games.phase(data)
+        return self.games.phase(self.config.pretrain, self.config.generation, data)
 
     def _scout_phase(self, data: RoundData) -> Phase:
         """T as other methods train it, from the same initial weights."""
@@ -128,6 +130,9 @@ class Dgaal(Method):
         Row ``len(data.pixels) + i`` is synthetic image i; a copy of a copy has the same pool image
         as its parent.
         """
+        games = self.games
+        if isinstance(games, LinearGames):
+            return None
         copies = self._copies(data, parents)
         if not copies:
             return None
@@ -135,15 +140,15 @@ class Dgaal(Method):
         width = schedule.noise_at(generation, data.progress if self.has_schedule else 0.0)
         noise = draw_noise(
             len(copies),
-            self.decoder.map_channels,
+            games.decoder.map_channels,
             half_width=width,
             generator=torch_generator(seed, "synthesize"),
         )
         images, roots = images_and_roots(data, copies)
         factors: tuple[Tensor, ...] = torch.split(noise, INFERENCE_BATCH)
-        with evaluating(self.encoder, self.decoder):
+        with evaluating(games.encoder, games.decoder):
             drawn = [
-                denormalize(self.decoder(self.encoder(x)[0], each.to(data.device))).cpu().numpy()
+                denormalize(games.decoder(games.encoder(x)[0], each.to(data.device))).cpu().numpy()
                 for x, each in zip(batches(images, data.device), factors, strict=True)
             ]
         return SyntheticBatch(
@@ -152,7 +157,7 @@ class Dgaal(Method):
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
         """Copies of pool images, without noise."""
-        return self.games.sample_images(data)
+        return None if isinstance(self.games, LinearGames) else self.games.sample_images(data)
 
     def _copies(self, data: RoundData, parents: Sequence[Row]) -> list[Row]:
         """Repeat each parent once per copy."""
@@ -191,7 +196,7 @@ class Dgaal(Method):
         rows = data.unlabeled_rows
         if not data.can_learn or data.number < self.config.selection.cover:
             return self.first_query(data, count, seed)
-        doubt = predict(self.scout, data.pixels[rows], data.device)
+        doubt = predict(self.scout, data.inputs[rows], data.device)
         pools = self.pools_of(data)
         votes = folds.cross_scores(self.discriminators, pools)
         closeness = boundary_closeness(doubt.probabilities)
@@ -266,7 +271,9 @@ class Dgaal(Method):
 
     def deploy(self, data: RoundData) -> list[Deployed]:
         """The generator; with labels of two classes also the classifier and the sampler."""
-        modules: list[Deployed] = [DeployedGenerator(self.encoder, self.decoder)]
+        modules: list[Deployed] = []
+        if not isinstance(self.games, LinearGames):
+            modules.append(DeployedGenerator(self.games.encoder, self.games.decoder))
         if not data.can_learn:
             return modules
         rows = data.unlabeled_rows if len(data.unlabeled_rows) else np.flatnonzero(data.is_usable)
@@ -274,7 +281,7 @@ class Dgaal(Method):
         with evaluating(*self.scoring):
             votes = torch.stack([d(pools.z[rows]) for d in self.scoring]).mean(0)
         unlabeled = -votes.double().cpu().numpy()
-        probabilities = predict(self.scout, data.pixels[rows], data.device).probabilities
+        probabilities = predict(self.scout, data.inputs[rows], data.device).probabilities
         closeness = boundary_closeness(probabilities)
         sampler = AdversarialSampler(
             self.encoder,
@@ -288,7 +295,7 @@ class Dgaal(Method):
     def first_query(self, data: RoundData, count: int, seed: int) -> Ranking:
         """Typical points of clusters in G1's latents; with labels, of unlabeled clusters."""
         return rule.ask_clusters(
-            data, lambda rows: self._latents(data.pixels[rows], data.device), count, seed=seed
+            data, lambda rows: self._latents(data.inputs[rows], data.device), count, seed=seed
         )
 
     def _promote(
@@ -301,7 +308,7 @@ class Dgaal(Method):
             return []
         rows = data.unlabeled_rows
         probabilities = predict(
-            self.scout, data.synthetic.pixels[candidates], data.device
+            self.scout, data.synthetic.inputs[candidates], data.device
         ).probabilities
         own = np.concatenate([closeness, boundary_closeness(probabilities)])
         logits = np.concatenate([votes[rows], votes[len(data.pixels) :][candidates]])
@@ -311,9 +318,9 @@ class Dgaal(Method):
         best = np.argsort(-drawn, kind="stable")[:cap]
         return [int(candidates[i]) for i in best if drawn[i] >= last_place]
 
-    def _latents(self, pixels: np.ndarray, device: torch.device) -> Tensor:
+    def _latents(self, inputs: Inputs, device: torch.device) -> Tensor:
         with evaluating(self.encoder):
-            return encode_rows(lambda x: self.encoder(x)[1], pixels, device)
+            return encode_rows(lambda x: self.encoder(x)[1], inputs, device)
 
     def pools_of(self, data: RoundData, *, is_cached: bool = False) -> folds.Pools:
         """Latents and memberships: pool rows first, then synthetic images."""
@@ -327,7 +334,7 @@ class Dgaal(Method):
         families = [*data.item_ids]
         families += [own if parent < 0 else data.item_ids[parent] for own, parent in kin]
         pools = folds.Pools(
-            z=torch.cat([self._latents(each.pixels, data.device) for each in (data, synthetic)]),
+            z=torch.cat([self._latents(each.inputs, data.device) for each in (data, synthetic)]),
             is_labeled=np.concatenate([is_labeled, synthetic.is_labeled]),
             is_unlabeled=np.concatenate([is_unlabeled, synthetic.is_candidate]),
             is_drawn=np.arange(len(data.pixels) + len(synthetic.pixels)) >= len(data.pixels),
@@ -337,3 +344,19 @@ class Dgaal(Method):
         if is_cached:
             self._pools = pools
         return pools
+
+
+def _image_games(config: Config, shape: TaskShape) -> Games:
+    net = config.network
+    sizes = {"channels": shape.channels, "image_size": shape.image_size}
+    encoder = Encoder(**sizes, width=net.width, latent=net.latent)
+    decoder = Decoder(
+        **sizes, map_channels=encoder.map_channels, residual_blocks=net.residual_blocks
+    )
+    return Games(
+        encoder,
+        decoder,
+        LatentDiscriminator(latent=net.latent, hidden=net.latent_hidden),
+        ImageDiscriminator(**sizes, width=net.critic_width),
+        Expander(latent=net.latent) if config.pretrain.representation == "vicreg" else None,
+    )
