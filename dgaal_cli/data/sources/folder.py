@@ -1,14 +1,17 @@
 """A folder of images, flat or nested; the name of a class folder can be used as label."""
 
+import contextlib
 import os
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from dgaal_cli.data.decoders.registry import format_names
 from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.data.regular_files import kind_of
 from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, Source, gone
-from dgaal_cli.data.sources.naming import label_and_split
+from dgaal_cli.data.sources.naming import Layout, is_split, label_and_split
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
 
@@ -37,7 +40,7 @@ class FolderSource(Source):
         path = self.path_of(sample_id)
         if not os.path.lexists(path):
             raise gone(sample_id, self.spec)
-        return _entry(path, sample_id)
+        return self._entry(path, sample_id)
 
     def path_of(self, sample_id: SampleId) -> str:
         is_inside = sample_id and sample_id[0] != "/" and "/." not in f"/{sample_id}"
@@ -61,18 +64,39 @@ class FolderSource(Source):
                         others[name] = item
         except OSError as error:
             reason = f"folder cannot be read: {(error.strerror or 'i/o error').lower()}"
-            yield _entry(folder, prefix.rstrip("/") or ".", Refusal(reason))
+            yield self._entry(folder, prefix.rstrip("/") or ".", Refusal(reason))
             return
         names.sort()
         for raw in names:
             name = os.fsdecode(raw)
             other = others.get(raw)
             if other is None:
-                yield _entry(f"{folder}/{name}", prefix + name)
+                yield self._entry(f"{folder}/{name}", prefix + name)
             elif other.is_dir(follow_symlinks=False):
                 yield from self._scan(other.path, f"{prefix}{name}/")
             else:
-                yield _entry(other.path, prefix + name, Refusal(_special(other)))
+                yield self._entry(other.path, prefix + name, Refusal(_special(other)))
+
+    def _entry(self, path: str, name: str, refusal: Refusal | None = None) -> Entry:
+        # Without a folder there is no label: a large flat folder is not listed for its layout.
+        label, split = label_and_split(name, self._layout) if "/" in name else (None, "")
+        # Positional arguments: keywords would double the time of the scan.
+        return Entry(SampleId(name), refusal or FileBytes(path), label, split, path)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        """The layout, as ``find_layout`` finds it; few of the folders are listed."""
+        top = ""
+        while True:
+            folders = _image_folders(f"{self.spec}/{top}")
+            first = next(folders, "")
+            second = next(folders, None)
+            is_shared = first and second is None and not is_split(first)
+            inner = f"{self.spec}/{top}{first}"
+            if not is_shared or _has_images(f"{self.spec}/{top}") or not _is_nested(inner):
+                names = chain((first, second or first), folders)
+                return Layout(top, bool(first) and all(map(is_split, names)))
+            top += f"{first}/"
 
 
 def _contains_any(folder: str) -> bool:
@@ -91,10 +115,29 @@ def _contains_any(folder: str) -> bool:
     return any(map(_contains_any, inner))
 
 
-def _entry(path: str, name: str, refusal: Refusal | None = None) -> Entry:
-    label, split = label_and_split(name)
-    # Positional arguments: keywords would double the time of the scan.
-    return Entry(SampleId(name), refusal or FileBytes(path), label, split, path)
+def _image_folders(folder: str) -> Iterator[str]:
+    """Yield the names of the folders directly in a folder that contain images at any depth."""
+    with contextlib.suppress(OSError), os.scandir(folder) as listing:
+        for item in listing:
+            is_folder = not item.name.startswith(".") and item.is_dir(follow_symlinks=False)
+            if is_folder and _contains_any(item.path):
+                yield item.name
+
+
+def _has_images(folder: str) -> bool:
+    """Return whether a folder itself contains a file that may be an image."""
+    with contextlib.suppress(OSError), os.scandir(folder) as listing:
+        return any(
+            not item.name.startswith(".")
+            and not item.is_dir(follow_symlinks=False)
+            and (not item.is_file(follow_symlinks=False) or may_be_image(item.name))
+            for item in listing
+        )
+    return False
+
+
+def _is_nested(folder: str) -> bool:
+    return next(_image_folders(folder), None) is not None
 
 
 def _special(item: os.DirEntry[str]) -> str:

@@ -1,12 +1,20 @@
 """Interpret a name in a pool: its class folder, its split, whether it is hidden."""
 
 import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 
-SPLITS = frozenset({"train", "val", "valid", "validation", "test"})
-"""Top folders with these names are splits of a data set, not classes."""
+SPLITS = frozenset(
+    (
+        *("train", "training", "val", "valid", "validation", "dev"),
+        *("eval", "evaluation", "test", "testing"),
+    )
+)
+"""Folders with these names may be splits of a data set, in lower case."""
 
 NO_LABEL = -1
 """Number that means "no label" in data sets of Hugging Face and scikit-learn."""
@@ -15,21 +23,50 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _MAX_LENGTH = 4096
 
 
-def label_and_split(name: str, *, top: str = "") -> tuple[str | None, str]:
-    """Derive label and split from a relative path.
+class Layout(NamedTuple):
+    """What the folders of a pool mean; the same for folders, zip and tar archives.
+
+    Folders that all images share are ignored while images lie in folders below them. The next
+    folder is the class. Only if all of these are named like splits, they are splits, and the
+    folders below them are the classes.
+    """
+
+    top: str = ""
+    """The folders that all images share, with their ``/``."""
+    has_splits: bool = False
+
+
+def find_layout(folders: Iterable[str]) -> Layout:
+    """Return the layout of a pool.
 
     Args:
-        name: Path with ``/`` between its parts.
-        top: A first folder that all paths share, with its ``/``; it is ignored.
-
-    Returns:
-        The label, which is the first folder, or the second if the first is a split; and the split.
-        None and an empty text if these folders do not exist.
+        folders: Each folder that contains images, with ``/`` at its end; empty for the pool itself.
     """
-    first, slash, rest = name.removeprefix(top).partition("/")
+    inside, top = set(folders), ""
+    while True:
+        firsts = {folder.partition("/")[0] for folder in inside} - {""}
+        first = next(iter(firsts), "")
+        is_shared = len(firsts) == 1 and "" not in inside and inside != {f"{first}/"}
+        if not is_shared or is_split(first):
+            return Layout(top, bool(firsts) and all(map(is_split, firsts)))
+        top += f"{first}/"
+        inside = {folder.removeprefix(f"{first}/") for folder in inside}
+
+
+def is_split(folder: str) -> bool:
+    """Return whether a folder is named like a split of a data set."""
+    return folder.lower() in SPLITS
+
+
+def label_and_split(name: str, layout: Layout) -> tuple[str | None, str]:
+    """Return the label and the split of an image, by its path with ``/`` between the parts.
+
+    The label is None and the split is empty where the path has no such folder.
+    """
+    first, slash, rest = name.removeprefix(layout.top).partition("/")
     if not slash:
         return None, ""
-    if first.lower() not in SPLITS:
+    if not layout.has_splits:
         return first, ""
     second, slash, _ = rest.partition("/")
     return (second if slash else None), first.lower()
@@ -76,12 +113,12 @@ def refused(archive: str, why: str) -> InputDataError:
 
 
 class Names:
-    """The member names of one archive: checks that they are unique and finds their top folder."""
+    """The member names of one archive: checks that they are unique and finds their layout."""
 
     def __init__(self, archive: str) -> None:
         self._archive = archive
         self._seen: set[int] = set()
-        self._top: str | None = None
+        self._folders: set[str] = set()
         self.count = 0
 
     def add(self, name: str) -> None:
@@ -96,18 +133,16 @@ class Names:
         if key in self._seen:
             raise refused(self._archive, f"it contains {show(name)!r} twice")
         self._seen.add(key)
-        first, slash, _ = name.partition("/")
-        top = f"{first}/" if slash else ""
-        self._top = top if self._top in (None, top) else ""
+        if not is_hidden(name) and may_be_image(name):
+            folder, slash, _ = name.rpartition("/")
+            self._folders.add(folder + slash)
         self.count += 1
         if self.count > MAX_MEMBERS:
             raise refused(self._archive, f"it contains more than {MAX_MEMBERS:,} files")
 
-    @property
-    def top(self) -> str:
-        """The folder that all names share, with its ``/``; empty if none or if it is a split."""
-        top = self._top or ""
-        return "" if top.rstrip("/").lower() in SPLITS else top
+    def layout(self) -> Layout:
+        """Return what the folders of the images mean."""
+        return find_layout(self._folders)
 
 
 MAX_MEMBERS = 10_000_000

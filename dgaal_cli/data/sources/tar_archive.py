@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.data.sources.base import ContainerSource, Entry, Source, gone, held
-from dgaal_cli.data.sources.naming import Names, is_hidden, label_and_split, refused
+from dgaal_cli.data.sources.naming import Layout, Names, is_hidden, label_and_split, refused
 from dgaal_cli.data.sources.tar_stream import Member, TarStream
 from dgaal_cli.data.sources.zip_archive import MAX_RATIO, MAX_TOTAL_BYTES
 from dgaal_cli.data.unreadable import UnreadableImageError
@@ -50,7 +50,7 @@ class TarSource(ContainerSource):
         super().__init__(path)
         self._prefix = prefix
         self._is_compressed = path.name.lower().endswith((".gz", ".tgz"))
-        self._count, self._top = self._survey()
+        self._count, self._layout = self._survey()
         if not self._count:
             raise InputDataError(f"the archive {self.spec} contains no images")
 
@@ -72,7 +72,7 @@ class TarSource(ContainerSource):
                 return entry
         raise gone(sample_id, self.spec)
 
-    def _survey(self) -> tuple[int, str]:
+    def _survey(self) -> tuple[int, Layout]:
         names = Names(self.spec)
         count = total = 0
         with self._open() as stream:
@@ -85,7 +85,7 @@ class TarSource(ContainerSource):
                 if not self._is_compressed and member.offset + member.size > size:
                     raise refused(self.spec, "it ends within a member")
                 count += not is_hidden(member.name) and may_be_image(member.name)
-        return count, names.top
+        return count, names.layout()
 
     def _readable(self, tar: TarStream) -> Iterator[tuple[Member, Read]]:
         for member in tar.members():
@@ -102,7 +102,7 @@ class TarSource(ContainerSource):
         for member, read in group:
             if not may_be_image(member.name):
                 continue
-            label, split = label_and_split(member.name, top=self._top)
+            label, split = label_and_split(member.name, self._layout)
             name = f"{self._prefix}{member.name}"
             yield Entry(
                 id=SampleId(name),

@@ -54,7 +54,7 @@ class ZipSource(ContainerSource):
             names.add(member_name(info.filename))
             _check_info(info, self.spec)
         _check_layout(infos, self._archive.start_dir, self.spec)
-        self._top = names.top
+        self._layout = names.layout()
         self._infos = {
             name: info
             for name, info in sorted(named.items())
@@ -76,7 +76,7 @@ class ZipSource(ContainerSource):
         return self._entry(sample_id)
 
     def _entry(self, name: str) -> Entry:
-        label, split = label_and_split(name, top=self._top)
+        label, split = label_and_split(name, self._layout)
         return Entry(
             id=SampleId(name),
             label=label,

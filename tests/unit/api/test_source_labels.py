@@ -88,3 +88,13 @@ def test_number_minus_one_is_no_label_in_parquet(tmp_path):
         root = tmp_path / f"w{type(labels[0]).__name__}"
         result, found = make(root, tmp_path / "x.parquet")
         assert (sorted(found.values()), result.classes) == (["0", "1"], ["0", "1"])
+
+
+def test_folder_that_the_user_named_as_a_class_is_one(tmp_path):
+    for number, name in enumerate(("train/a.png", "test/b.png")):
+        draw(tmp_path / "pool" / name, number)
+    result, labels = make(tmp_path / "w", tmp_path / "pool", classes=["train", "test"])
+    assert labels == {"train/a.png": "train", "test/b.png": "test"}
+    assert result.splits == ()
+    with pytest.raises(InputDataError, match="has no labels"):
+        make(tmp_path / "other", tmp_path / "pool")

@@ -70,8 +70,8 @@ def test_entries_have_names_labels_and_splits_of_members(make: Callable[[Members
         }
     )
     assert listed_entries(path) == [
-        ("pool/cat/1.png", "pool", ""),
-        ("pool/train/dog/2.png", "pool", ""),
+        ("pool/cat/1.png", "cat", ""),
+        ("pool/train/dog/2.png", "train", ""),
     ]
 
 
@@ -101,7 +101,7 @@ def test_common_top_folder_is_not_a_class(make: Callable[[Members], Path]) -> No
     path = make({"pool/cat/1.png": png(1), "pool/test/dog/2.png": png(2)})
     assert listed_entries(path) == [
         ("pool/cat/1.png", "cat", ""),
-        ("pool/test/dog/2.png", "dog", "test"),
+        ("pool/test/dog/2.png", "test", ""),
     ]
 
 
