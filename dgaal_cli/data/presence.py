@@ -52,9 +52,12 @@ def is_device(root: Path, spec: str) -> bool:
 
 
 def may_exist(path: str | os.PathLike[str]) -> bool:
-    """Return False only if a path is known not to exist; a disk may have an error."""
+    """Return False only if a path, or what its link names, is known not to exist.
+
+    A disk may have an error.
+    """
     try:
-        os.lstat(path)
+        os.stat(path)  # noqa: PTH116 - tests let it fail
     except _MISSING:
         return False
     except (OSError, ValueError):

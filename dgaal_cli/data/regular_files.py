@@ -1,4 +1,4 @@
-"""Read one regular file of a pool; refuse links, pipes and devices."""
+"""Read one regular file of a pool, or the one that a link names; refuse pipes and devices."""
 
 import os
 import stat
@@ -9,12 +9,7 @@ MAX_FILE_BYTES = 256 * 2**20
 """Larger files are refused: a photograph of 64 megapixels needs a tenth of this size."""
 
 # O_NONBLOCK: otherwise opening a pipe without a writer would block.
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-)
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def read_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> bytes:
@@ -26,7 +21,7 @@ def read_dated_file(path: bytes | str, *, limit: int = MAX_FILE_BYTES) -> tuple[
     """Return the bytes of one regular file, and its modification time in nanoseconds.
 
     Args:
-        path: Path of the file; if it is a symbolic link, it is refused.
+        path: Path of the file, or of a symbolic link to it.
         limit: Max. size in bytes.
 
     Raises:
@@ -80,7 +75,7 @@ def _read_all(descriptor: int, expected: int, limit: int) -> bytes:
 
 def _refusal(path: bytes | str, error: OSError) -> str:
     try:
-        mode = os.lstat(path).st_mode
+        mode = os.stat(path).st_mode  # noqa: PTH116 - bytes
     except OSError:
         mode = stat.S_IFREG
     if not stat.S_ISREG(mode):

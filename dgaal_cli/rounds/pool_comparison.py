@@ -168,8 +168,7 @@ class _Look:
 
     def read(self, shape: Shape, *, workers: int, emit: Emit) -> None:
         """List the pool and read what is not known."""
-        stamp = self._source.stamp()
-        if stamp and stamp == self._known.container:
+        if self._is_known_archive():
             self._take_all_as_known()
             return
         reading = Reading(emit, lambda: None)
@@ -180,6 +179,14 @@ class _Look:
                 reading.add(len(batch.entries), unreadable=int((~batch.ok).sum()))
                 self._take(batch)
         self._known.keep(self.listed)
+
+    def _is_known_archive(self) -> bool:
+        """Check whether the pool is one file with images inside that was compared already."""
+        stamp = self._source.stamp()
+        if not stamp or stamp != self._known.container:
+            return False
+        first = next(self._source.entries(), None)
+        return first is not None and not isinstance(first.read, FileBytes)  # not a manifest
 
     def _take_all_as_known(self) -> None:
         for file in self._files:

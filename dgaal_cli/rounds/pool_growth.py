@@ -81,10 +81,16 @@ def _names(pool: Path, folders: Mapping[str, bool]) -> Iterator[SampleId]:
                     is_hidden = item.name.startswith(".")
                     if not is_hidden and item.is_dir(follow_symlinks=False):
                         listed += () if name in folders else (name,)
-                    is_image = not is_hidden and item.is_file() and may_be_image(item.name)
+                    is_image = not is_hidden and _is_file(item) and may_be_image(item.name)
                     yield SampleId(name if is_image else "")
         except OSError:
             continue
+
+
+def _is_file(item: "os.DirEntry[str]") -> bool:
+    if item.is_symlink():
+        return os.path.isfile(item.path)  # noqa: PTH113 - False for links that form a loop
+    return item.is_file()
 
 
 def _unknown(store: Store, names: list[SampleId]) -> SampleId | None:

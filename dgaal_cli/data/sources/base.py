@@ -192,9 +192,12 @@ def held(data: _T) -> Callable[[], _T]:
 
 
 def file_stamp(path: str | os.PathLike[str]) -> str:
-    """Return size and modification time of one file; empty if it cannot be read."""
+    """Return size and modification time of one file; empty if it cannot be read.
+
+    For a symbolic link, those of the file that it names.
+    """
     try:
-        status = os.lstat(path)
+        status = os.stat(path)  # noqa: PTH116 - hot
     except OSError:
         return ""
     return f"{status.st_size}:{status.st_mtime_ns}"

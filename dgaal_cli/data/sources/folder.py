@@ -17,7 +17,11 @@ from dgaal_cli.ids import SampleId
 
 
 class FolderSource(Source):
-    """All files below a folder; links, pipes and devices are listed but never opened."""
+    """All files below a folder, and the files that symbolic links name, wherever they are.
+
+    Links to folders, pipes and devices are listed but never opened: what a folder elsewhere holds
+    is no part of the pool, and links to folders may form a loop.
+    """
 
     def __init__(self, root: Path) -> None:
         """Check that the folder is not empty, without listing all of a large folder.
@@ -55,7 +59,7 @@ class FolderSource(Source):
         try:
             with os.scandir(folder) as listing:
                 for item in listing:
-                    is_file = item.is_file(follow_symlinks=False)
+                    is_file = _is_file(item)
                     if item.name.startswith(".") or (is_file and not may_be_image(item.name)):
                         continue
                     name = os.fsencode(item.name)
@@ -108,7 +112,7 @@ def _contains_any(folder: str) -> bool:
                     continue
                 if item.is_dir(follow_symlinks=False):
                     inner.append(item.path)
-                elif not item.is_file(follow_symlinks=False) or may_be_image(item.name):
+                elif not _is_file(item) or may_be_image(item.name):
                     return True
     except OSError:
         return True  # ``entries`` lists it with the reason
@@ -140,11 +144,21 @@ def _is_nested(folder: str) -> bool:
     return next(_image_folders(folder), None) is not None
 
 
+def _is_file(item: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a regular file or a link to one."""
+    try:
+        return item.is_file()
+    except OSError:  # links that form a loop
+        return False
+
+
 def _special(item: os.DirEntry[str]) -> str:
+    if item.is_symlink():
+        if os.path.isdir(item.path):  # noqa: PTH112 - False for links that form a loop
+            return "symbolic link to a folder, not followed; make a pool of that folder instead"
+        return "symbolic link to a file that is missing or not regular"
     try:
         kind = kind_of(item.stat(follow_symlinks=False).st_mode)
     except OSError:
         kind = "missing"
-    if kind == "symbolic link":
-        return "symbolic link, not followed"
     return f"not a regular file ({kind})"

@@ -380,6 +380,29 @@ def test_archive_that_grew_is_compared_by_content(tmp_path: Path):
     assert pool_status(workspace, config).plan.unchanged == 4
 
 
+def test_changed_image_of_a_manifest_is_found(tmp_path: Path):
+    for name, seed in {"a.png": 1, "b.png": 2}.items():
+        paint(tmp_path / name, seed)
+    (tmp_path / "pool.csv").write_text("file_name\na.png\nb.png\n")
+    request = InitRequest(root=tmp_path / "w", pool="pool.csv", base=tmp_path, method="random")
+    workspace = init(request).workspace
+    config = configuration(workspace)
+    assert pool_status(workspace, config).plan.is_empty
+    paint(tmp_path / "b.png", 3)
+    (found,) = pool_status(workspace, config).plan.changed
+    assert found.new.sample_id == "b.png"
+
+
+def test_replaced_target_of_a_link_is_a_changed_image(pool: Pool):
+    pool.path("../away").write_bytes(pool.path("a.png").read_bytes())
+    pool.path("a.png").unlink()
+    pool.path("a.png").symlink_to("../away")
+    assert pool.status().plan.is_empty
+    paint(pool.path("../away"), 50)
+    (found,) = pool.status().plan.changed
+    assert found.new.sample_id == "a.png"
+
+
 def test_control_empty_change_is_found_to_be_empty(pool: Pool):
     assert pool.status().plan.change(accepts_changed=True) == PoolChange()
     paint(pool.path("new.png"), 9)

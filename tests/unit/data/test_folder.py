@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sample_images import png
 
-from dgaal_cli.data.sources import Entry, open_source
+from dgaal_cli.data.sources import Entry, FileBytes, open_source
 from dgaal_cli.data.sources.files import FileListSource, open_list, read_names
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError
@@ -76,13 +76,40 @@ def test_file_names_of_any_bytes_are_kept_and_read(tmp_path: Path, name: bytes) 
     assert source.get(entry.id).read() == png(1)
 
 
-def test_links_and_special_files_are_listed_but_not_opened(tmp_path: Path) -> None:
+def test_links_to_files_are_read_wherever_the_files_are(tmp_path: Path) -> None:
+    put(tmp_path / "pool", "cat/real.png")
+    put(tmp_path / "store", "0f3a", "notes.txt")
+    (tmp_path / "pool/cat/away.png").symlink_to(tmp_path / "store/0f3a")
+    (tmp_path / "pool/cat/near").symlink_to("real.png")
+    (tmp_path / "pool/cat/twice.png").symlink_to("near")
+    (tmp_path / "pool/cat/notes.txt").symlink_to(tmp_path / "store/notes.txt")
+    entries = listed(tmp_path / "pool")
+    assert list(entries) == ["cat/away.png", "cat/near", "cat/real.png", "cat/twice.png"]
+    assert [entry.read() for entry in entries.values()] == [png(1)] * 4
+    assert {entry.label for entry in entries.values()} == {"cat"}
+
+
+def test_stamp_of_a_link_changes_with_its_file(tmp_path: Path) -> None:
+    put(tmp_path / "store", "a")
+    put(tmp_path / "pool", "b.png")
+    (tmp_path / "pool/a.png").symlink_to(tmp_path / "store/a")
+    read = listed(tmp_path / "pool")["a.png"].read
+    assert isinstance(read, FileBytes)
+    before = read.stamp()
+    (tmp_path / "store/a").write_bytes(png(2) + b"more")
+    assert read.stamp() != before
+
+
+def test_links_to_folders_and_special_files_are_listed_but_not_opened(tmp_path: Path) -> None:
     put(tmp_path / "pool", "real.png")
     put(tmp_path / "outside", "secret.png")
-    (tmp_path / "pool/file_link.png").symlink_to(tmp_path / "outside/secret.png")
     (tmp_path / "pool/folder_link").symlink_to(tmp_path / "outside")
     (tmp_path / "pool/loop").symlink_to(tmp_path / "pool")
+    (tmp_path / "pool/self.png").symlink_to("self.png")
+    (tmp_path / "pool/gone.png").symlink_to(tmp_path / "gone.png")
     os.mkfifo(tmp_path / "pool/pipe.png")
+    (tmp_path / "pool/pipe_link.png").symlink_to("pipe.png")
+    (tmp_path / "pool/device.png").symlink_to("/dev/zero")
     with tempfile.TemporaryDirectory(dir="/tmp") as short, socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{short}/s.png")
         os.link(f"{short}/s.png", tmp_path / "pool/socket.png")
@@ -92,11 +119,16 @@ def test_links_and_special_files_are_listed_but_not_opened(tmp_path: Path) -> No
             entry.read()
         except UnreadableImageError as error:
             reasons[name] = error.reason
+    folder = "symbolic link to a folder, not followed; make a pool of that folder instead"
+    nothing = "symbolic link to a file that is missing or not regular"
     assert reasons == {
-        "file_link.png": "symbolic link, not followed",
-        "folder_link": "symbolic link, not followed",
-        "loop": "symbolic link, not followed",
+        "device.png": nothing,
+        "folder_link": folder,
+        "gone.png": nothing,
+        "loop": folder,
         "pipe.png": "not a regular file (pipe)",
+        "pipe_link.png": nothing,
+        "self.png": nothing,
         "socket.png": "not a regular file (socket)",
     }
 
