@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from sample_images import encoded
 
+from dgaal_cli.data.decoders.registry import not_an_image
+
 ROOT = Path(__file__).parents[2]
 LAST_LINE = ')\n"""The first format that matches'
 NEEDY = (
@@ -128,4 +130,4 @@ def test_control_unregistered_format_is_not_an_image(run: Run, tmp_path: Path) -
     write(tmp_path / "new", {"a.dgtest": dgtest(images()[0])})
     done = run("init", "made", "--pool", "new", package=ROOT)
     assert done.returncode == 2
-    assert "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image" in " ".join(done.stderr.split())
+    assert not_an_image().reason in " ".join(done.stderr.split())

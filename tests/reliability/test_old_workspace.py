@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+from dgaal_cli.data.decoders.registry import format_names
+
 FIXTURE = Path(__file__).parents[1] / "data" / "workspace_018bf93"
 RECORDED = json.loads((FIXTURE / "recorded.json").read_text())
 KEPT = ("meta", "class", "class_event", "item", "path", "unreadable", "query", "query_entry",
@@ -210,6 +212,7 @@ def test_artifact_of_old_commit_gives_the_same_scores(tmp_path: Path, suffix: st
     )  # fmt: skip
     recorded = (FIXTURE / f"scores-{suffix}.csv").read_text()
     new = table.read_text().replace(str(pool), "{scored}")
+    new = new.replace(format_names(), "JPEG, PNG, WEBP, BMP, TIFF or GIF")  # it reads more now
     if engine() == RECORDED["engine"]:
         assert new == recorded
     assert is_close(new, recorded)

@@ -1,5 +1,6 @@
 """PNG and TIFF files made sample by sample, of depths that Pillow does not write."""
 
+import io
 import struct
 import zlib
 
@@ -83,3 +84,37 @@ def tiff(
         entries += struct.pack(f"{order}HHI", tag, number, len(values)) + field
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
     return head + entries + b"\0\0\0\0" + extra.ljust(1000, b"\0") + body
+
+
+def dicom(samples: np.ndarray, **elements: object) -> bytes:
+    """Return an uncompressed DICOM file of samples (H, W), (H, W, 3) or (frames, H, W).
+
+    ``elements`` are set after those that the samples determine.
+    """
+    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    is_color = samples.ndim == 3 and samples.shape[2] == 3
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["sample"])
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("sample", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.Rows, dataset.Columns = samples.shape[:2] if is_color else samples.shape[-2:]
+    if samples.ndim == 3 and not is_color:
+        dataset.NumberOfFrames = len(samples)
+    dataset.SamplesPerPixel = 3 if is_color else 1
+    dataset.PhotometricInterpretation = "RGB" if is_color else "MONOCHROME2"
+    if is_color:
+        dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated = dataset.BitsStored = samples.dtype.itemsize * 8
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = int(samples.dtype.kind == "i")
+    dataset.PixelData = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+    for name, value in elements.items():
+        setattr(dataset, name, value)
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()

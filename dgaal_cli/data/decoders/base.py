@@ -83,6 +83,9 @@ class DecodedImage(NamedTuple):
     """Whether the min. value is full brightness and the max. value black (WhiteIsZero)."""
     hidden: "npt.NDArray[Any] | None" = None
     """Pixels without data or fully transparent, which are black: bool, shape (H, W)."""
+    is_windowed: bool = False
+    """Whether ``value_range`` is what a person or the device wants to see: samples outside are
+    clipped, and the image is no reason to propose a range."""
 
     @property
     def channels(self) -> int:

@@ -79,13 +79,13 @@ def read_samples(
     samples: npt.NDArray[Any] = np.asarray(image)
     if header.color:
         samples, alpha = _join_bytes(samples, header.color, reopen)
-        hidden = _equals(samples, header.nodata)
+        hidden = equals(samples, header.nodata)
         if alpha is not None and "a" not in header.color:  # "a": multiplied by alpha already
             samples = _on_black(samples, alpha)
     else:
         if header.dtype:
             samples = samples.astype(np.dtype(header.dtype), casting="unsafe")
-        hidden = _equals(samples, header.nodata)
+        hidden = equals(samples, header.nodata)
         if image.mode not in ("L", "RGB") and samples.dtype == np.uint8:
             samples = np.asarray(image.convert("RGB"))
     height, width = samples.shape[:2]
@@ -117,7 +117,7 @@ def _tiff_header(image: "Image.Image") -> Header | None:
     bits: int = max(tags.get(_BITS, (1,)))
     kind: int = tags.get(_SAMPLE_FORMAT, (1,))[0]
     is_white_zero: bool = tags.get(_PHOTOMETRIC) == 0
-    nodata = _nodata(tags.get(_NODATA))
+    nodata = parse_nodata(tags.get(_NODATA))
     raw = _raw_mode(image)
     if image.mode in ("RGB", "RGBA") and raw[-3:] in _LOW_ORDER:
         return Header(16, (0, 65535), nodata=nodata, color=raw)
@@ -143,7 +143,8 @@ def _deep_gray(bits: int, kind: int) -> tuple[str, int]:
     return ("uint32", 2**16 - 1) if bits == 32 else ("uint16", 2**bits - 1)
 
 
-def _nodata(text: object) -> float | None:
+def parse_nodata(text: object) -> float | None:
+    """Return the number in a tag of GDAL; None if it is none."""
     try:
         return float(str(text).strip("\0 ")) if text else None
     except ValueError:
@@ -205,7 +206,7 @@ def _on_black(samples: "npt.NDArray[Any]", alpha: "npt.NDArray[Any]") -> "npt.ND
     return ((samples * share + 32767) // 65535).astype(np.uint16)
 
 
-def _equals(
+def equals(
     samples: "npt.NDArray[Any]", value: float | tuple[int, ...] | None
 ) -> "npt.NDArray[Any] | None":
     """Return which pixels have a value in all channels."""

@@ -20,8 +20,11 @@ def brightness(decoded: DecodedImage, rendering: Rendering) -> npt.NDArray[np.ui
             the file, or NaN.
     """
     samples = cast("npt.NDArray[Any]", decoded.pixels)
+    chosen = decoded.value_range if decoded.is_windowed else None
     if rendering.value_range is not None and not is_eight_bit(decoded):
-        levels = clip_to_uint8(samples, rendering.value_range)
+        chosen = rendering.value_range
+    if chosen is not None:
+        levels = clip_to_uint8(samples, chosen)
     else:
         levels = to_uint8(_visible(decoded), depth=decoded.depth, value_range=decoded.value_range)
     if decoded.is_inverted:

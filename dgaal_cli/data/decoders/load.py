@@ -166,7 +166,7 @@ def _look(decoded: DecodedImage, target: Target) -> Look:
         return Look(_is_color(_to_image(decoded), target.side), width, height)
     from dgaal_cli.data.decoders.levels import is_eight_bit, range_reason, spread
 
-    if is_eight_bit(decoded):
+    if is_eight_bit(decoded) or decoded.is_windowed:
         return Look(_is_color(_to_image(decoded), target.side), width, height)
     low, high = spread(decoded, target.percentiles)
     # Dark colors are seen only in the image's own range.

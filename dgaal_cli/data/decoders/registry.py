@@ -32,10 +32,15 @@ class Format(NamedTuple):
     @property
     def missing_package(self) -> str:
         """Reason of an image that needs a package that is not installed."""
-        return (
-            f"{self.name} needs {self.package}, which is not installed; "
-            f"run: python -m pip install 'dgaal[{self.extra}]'"
-        )
+        return missing_package(self.name, self.package, self.extra)
+
+
+_NOT_INSTALLED = "which is not installed; run: python -m pip install 'dgaal["
+
+
+def missing_package(name: str, package: str, extra: str) -> str:
+    """Return the reason of an image that needs a package that is not installed."""
+    return f"{name} needs {package}, {_NOT_INSTALLED}{extra}]'"
 
 
 _PILLOW = "dgaal_cli.data.decoders.pillow:decode"
@@ -48,7 +53,21 @@ FORMATS = (
     ),
     Format("WEBP", (".webp",), ((0, b"RIFF"),), _PILLOW),
     Format("BMP", (".bmp",), ((0, b"BM"),), _PILLOW),
-    Format("TIFF", (".tif", ".tiff"), tuple((0, magic) for magic in _TIFF), _PILLOW),
+    # Before TIFF: a DICOM file may start like one.
+    Format(
+        "DICOM",
+        (".dcm",),
+        ((128, b"DICM"),),
+        "dgaal_cli.data.decoders.dicom:decode",
+        package="pydicom",
+        extra="scientific",
+    ),
+    Format(
+        "TIFF",
+        (".tif", ".tiff"),
+        tuple((0, magic) for magic in _TIFF),
+        "dgaal_cli.data.decoders.tiff:decode",
+    ),
     Format("GIF", (".gif",), ((0, b"GIF87a"), (0, b"GIF89a")), _PILLOW),
 )
 """The first format that matches a file decodes it."""
@@ -79,7 +98,7 @@ def find_format(data: bytes) -> Format | None:
 
 def is_missing_package(reason: str) -> bool:
     """Return whether an image is unreadable because a package is not installed."""
-    return any(one.package and reason == one.missing_package for one in FORMATS)
+    return _NOT_INSTALLED in reason
 
 
 def load_decoder(kind: Format) -> Decoder:

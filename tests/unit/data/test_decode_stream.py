@@ -19,6 +19,7 @@ from dgaal_cli.data.decoders import launch
 from dgaal_cli.data.decoders.base import Framing
 from dgaal_cli.data.decoders.launch import worker_count
 from dgaal_cli.data.decoders.process import DecoderDiedError, DecoderProcess, Shape
+from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.images import frame, tile
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.data.unreadable import UnreadableImageError
@@ -87,7 +88,7 @@ def test_bad_files_keep_their_position_and_reason(tmp_path: Path) -> None:
     batch = decode_all(entries, chunk=16)[0]
     assert batch.ok.tolist() == [False, True, False, False, False, False, False]
     assert batch.errors == [
-        "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image",
+        not_an_image().reason,
         "",
         "cannot be read: no such file or directory",
         "empty file",

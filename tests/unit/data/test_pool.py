@@ -10,6 +10,7 @@ import pytest
 from sample_images import encoded, pixels, png
 
 from dgaal_cli import interruption
+from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.images import resize
 from dgaal_cli.data.pool import ChangedPoolError, digest_of, load_pixels, survey
 from dgaal_cli.data.sources import Source, open_source
@@ -42,7 +43,7 @@ def test_survey_lists_images_and_unreadable_files(tmp_path: Path) -> None:
     item = found.items[2]
     assert (item.sha256, item.size_bytes) == (sha256(data).digest(), len(data))
     assert (item.width, item.height, item.label, item.split) == (20, 30, "cat", "")
-    assert found.unreadable == (("d.png", "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"),)
+    assert found.unreadable == (("d.png", not_an_image().reason),)
     assert found.median_side == 40
     assert found.is_color
 

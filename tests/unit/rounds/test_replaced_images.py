@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dgaal_cli.api.label import open_session
 from dgaal_cli.cli import app
+from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.presence import PoolGoneError
 from dgaal_cli.events import Warned
 from dgaal_cli.ids import SampleId
@@ -437,7 +438,7 @@ def test_training_skips_changed_missing_and_unreadable_images(workspace, is_cach
     printed = CliRunner().invoke(app, ["-C", str(workspace.root), "status"]).stdout
     assert "  left out: a.png: its file was replaced\n" in printed
     assert "  left out: c.png: its file is gone\n" in printed
-    assert "  unreadable: b.png: not a JPEG, PNG, WEBP, BMP, TIFF or GIF image\n" in printed
+    assert f"  unreadable: b.png: {not_an_image().reason}\n" in printed
     (workspace.root / "pool/a.png").write_bytes(before)
     (workspace.root / "c.png").rename(workspace.root / "pool/c.png")
     found, messages = gathered(workspace)

@@ -8,6 +8,7 @@ import pytest
 from fake_sampler import FakeSampler, score_of
 from sample_images import pixels, png
 
+from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.sources.base import Entry
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.ids import SampleId
@@ -70,7 +71,7 @@ def test_unreadable_images_keep_their_position_and_change_no_score() -> None:
     found = rows(pool, FakeSampler())
     without_error = rows(POOL, FakeSampler())
     assert found[2].is_unreadable
-    assert found[2].error == "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"
+    assert found[2].error == not_an_image().reason
     assert found[:2] + found[3:] == without_error[:2] + without_error[3:]
 
 

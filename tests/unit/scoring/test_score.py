@@ -26,6 +26,7 @@ from dgaal_cli.api.score import ScoreOptions, ScoreResult, default_artifact, sco
 from dgaal_cli.artifacts.artifact_bytes import CheckedArtifact
 from dgaal_cli.cli import _with_notes
 from dgaal_cli.data.decoders.launch import usable_cpus
+from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.images import decode, resize
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import (
@@ -92,7 +93,7 @@ def test_table_is_complete_and_unreadable_files_are_reported(pool: Path) -> None
     assert scores == sorted(scores, reverse=True)
     assert (result.scored, result.unreadable) == (COUNT - 2, 2)
     assert result.unreadable_first == (
-        ("013.png", "not a JPEG, PNG, WEBP, BMP, TIFF or GIF image"),
+        ("013.png", not_an_image().reason),
         ("027.png", "empty file"),
     )
     assert sorted(path.name for path in pool.parent.iterdir()) == ["pool", "scores.csv"]
