@@ -9,8 +9,9 @@ from dgaal_cli.store.records import OverruledAnswer, OverruledBecause
 from dgaal_cli.store.sqlite.items import decode_path
 
 _BATCH = 1000
+# The plus keeps SQLite from reading all answers with a label to count those of one image.
 _VOTES = """(SELECT count(*) FROM answer o WHERE o.item_id = a.item_id AND o.annotator <> :source
-    AND o.says IN ('label','cannot_tell') AND o.label_id IS {of}.label_id)"""
+    AND o.says IN ('label','cannot_tell') AND +o.label_id IS {of}.label_id)"""
 _OVERRULED = f"""SELECT i.sample, e.says = 'adjudicate', {_VOTES.format(of="v")},
     {_VOTES.format(of="a")} FROM answer a JOIN verdict v USING(item_id)
     JOIN event e ON e.event_id = v.event_id JOIN item i ON i.item_id = a.item_id

@@ -12,7 +12,7 @@ from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ImportedLabel, ImportReport
-from dgaal_cli.store.sqlite import projection
+from dgaal_cli.store.sqlite import overruled, projection
 
 
 @pytest.fixture
@@ -84,3 +84,39 @@ def test_deciding_label_counts_and_keeps_the_other_answers(store):
     assert (report.replaced, report.overruled, label_of(store)) == (1, (), "dog")
     assert {a.annotator for a in store.answers()} == {"ann", "bob"}
     assert store.disputed_ids() == set()
+
+
+def steps_to_list_overruled(folder: Path, count: int) -> int:
+    """Return the steps of SQLite that an import of outvoted answers to ``count`` images takes."""
+    folder.mkdir()
+    with store_location(folder / "labels.db").create(clock=FakeClock()) as store:
+        names = [SampleId(f"{number}.png") for number in range(count)]
+        store.add_items(new_item(name) for name in names)
+        cat, dog = (as_label(store.add_class(name).uid) for name in ("cat", "dog"))
+        for who in ("ann", "bob"):
+            store.import_labels(
+                ImportedLabel(sample_id=name, label=cat, annotator=who) for name in names
+            )
+        late = [ImportedLabel(sample_id=name, label=dog, annotator="eve") for name in names]
+        store.import_labels(late)
+        steps = [0]
+
+        def count_step() -> int:
+            steps[0] += 1
+            return 0
+
+        store.database.connection.set_progress_handler(count_step, 10)
+        assert len(store.import_labels(late).overruled) == count
+        return steps[0]
+
+
+def test_steps_to_list_overruled_answers_grow_with_them_only(tmp_path):
+    few, many = (steps_to_list_overruled(tmp_path / str(count), count) for count in (100, 400))
+    assert many < 6 * few
+
+
+def test_control_counting_all_answers_with_a_label_is_caught(tmp_path, monkeypatch):
+    query = overruled._OVERRULED.replace("+o.label_id", "o.label_id")
+    monkeypatch.setattr(overruled, "_OVERRULED", query)
+    with pytest.raises(AssertionError):
+        test_steps_to_list_overruled_answers_grow_with_them_only(tmp_path)
