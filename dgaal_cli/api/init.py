@@ -28,6 +28,7 @@ from dgaal_cli.labeling.source_labels import SourceLabels, source_labels
 from dgaal_cli.methods.configuration import build_configuration
 from dgaal_cli.methods.registry import method_info
 from dgaal_cli.rounds.pool_growth import note_folders
+from dgaal_cli.rounds.test_source import TestReport, check_test_source
 from dgaal_cli.store.classes import clean_name
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.fold import SOURCE
@@ -91,6 +92,8 @@ class InitResult:
     """Which encoder is used and why, or what was guessed of it; empty for ``pixels``."""
     range_note: str
     """Which range of samples was chosen and why; empty if ``pool.range`` was not chosen."""
+    test: TestReport | None = None
+    """What was found in the test source; None without one."""
 
 
 def init(request: InitRequest, *, emit: Emit = ignore) -> InitResult:
@@ -137,8 +140,7 @@ def _claimed(root: Path) -> Generator[None]:
 def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     range_request = parse_range(request.sample_range)
     source = open_source(request.pool, base=request.base)
-    if request.test:
-        open_source(request.test, base=request.base)
+    test_source = open_source(request.test, base=request.base) if request.test else None
     chosen = None
     if request.encoder != AUTO:  # an encoder that does not work fails before the long survey
         chosen = open_encoder(request.encoder, base=request.base, downloads=request.downloads)
@@ -147,6 +149,7 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     chosen = chosen or choose_encoder(found.median_side)
     labels = source_labels(found.items, _named_classes(request))
     classes = _classes(request, labels)
+    test = None if test_source is None else check_test_source(test_source, found, classes, emit)
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),
         "test": _portable(request.test, request.base, workspace.root),
@@ -171,7 +174,7 @@ def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     known.save(workspace.cache_path)
     names = (*(item.id for item in found.items), *(name for name, _ in found.unreadable))
     note_folders(workspace, config, names, began_ns=began_ns)
-    return replace(result, encoder_note=chosen.note)
+    return replace(result, encoder_note=chosen.note, test=test)
 
 
 def _check_request(request: InitRequest, root: Path) -> None:

@@ -1,7 +1,7 @@
 """``dgaal init``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from dgaal_cli.workspace import keep_private
 
 if TYPE_CHECKING:
     from dgaal_cli.api.init import InitResult
+    from dgaal_cli.rounds.test_source import TestReport
 
 
 _NAMED = 10
@@ -128,10 +129,11 @@ def init(
         "encoder_note": result.encoder_note,
         "range": list(result.config.pool.range),
         "range_note": result.range_note,
+        "test": _test_document(result.test),
     }
     if not context.printed_json(document):
         _print_result(context, result)
-    if result.unreadable:
+    if result.unreadable or (result.test is not None and result.test.unreadable):
         raise typer.Exit(3)
 
 
@@ -150,6 +152,8 @@ def _print_result(context: Context, made: "InitResult") -> None:
         context.note(show(note))
     if made.labels or made.conflicting:
         _print_labels(context, made)
+    if made.test is not None:
+        _print_test(context, made.test)
     if made.offered:
         context.note(
             f"the source has labels of {made.offered} images; they were not imported "
@@ -158,6 +162,33 @@ def _print_result(context: Context, made: "InitResult") -> None:
     if not made.classes:
         context.note("no classes yet: add them with the key 'a' while labeling, or with 'init'")
     context.note(f"next: dgaal -C {root} label")
+
+
+def _test_document(test: "TestReport | None") -> dict[str, Any] | None:
+    if test is None:
+        return None
+    return {
+        "images": test.images,
+        "unlabeled": test.unlabeled,
+        "unreadable": [{"id": show(i), "reason": why} for i, why in test.unreadable],
+        "leaked": [show(i) for i in test.leaked],
+    }
+
+
+def _print_test(context: Context, test: "TestReport") -> None:
+    """Say which test images are used."""
+    unlabeled = f"; {test.unlabeled:,} without a label are not used" if test.unlabeled else ""
+    context.note(f"test images: {test.images:,}{unlabeled}")
+    for name, why in test.unreadable[:5]:
+        context.note(f"unreadable test image, left out: {show(name)}: {why}")
+    if len(test.unreadable) > 5:
+        context.note(f"... and {len(test.unreadable) - 5:,} more (--json lists all)")
+    if test.leaked:
+        context.note(
+            f"{len(test.leaked):,} test images are in the pool too, such as "
+            f"{show(test.leaked[0])}: accuracy is measured too high once they are labeled; "
+            "remove them from the pool or from the test images"
+        )
 
 
 def _print_labels(context: Context, made: "InitResult") -> None:

@@ -8,10 +8,7 @@ import numpy as np
 import torch
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.data.pool import load_pixels
-from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import open_source
-from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.standardized import StandardizedRows
@@ -30,6 +27,7 @@ from dgaal_cli.rounds.state import (
     trained_rounds,
 )
 from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
+from dgaal_cli.rounds.test_source import check_test_labels, readable_pixels
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
@@ -193,7 +191,7 @@ def gather(
         if target is not None and record.item_id in row_of:
             row = row_of[record.item_id]
             targets[row], is_labeled[row] = target, True
-    test, test_targets = _test_images(workspace, config, classes, task, reader)
+    test, test_targets = _test_images(workspace, config, classes, task, reader, emit)
     synthetic = read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark)
     if reader is not None and features is not None:
         own = features.like_pool(reader.of_pixels(synthetic.pixels))
@@ -241,41 +239,24 @@ def _test_images(
     classes: Sequence[ClassRecord],
     task: LearningTask,
     reader: FeatureReader | None,
+    emit: Emit,
 ) -> tuple[np.ndarray | CachedRows | None, np.ndarray | None]:
     """Return pixels or features of the test images, and their targets."""
     if not config.pool.test:
         return None, None
     source = open_source(config.pool.test, base=workspace.root)
     uid_of = {record.name: record.uid for record in classes}
-    entries = [(entry.id, entry.label) for entry in source.entries() if entry.label is not None]
-    if not entries:
-        raise InputDataError(
-            f"the test source {config.pool.test} has no labels, so it cannot be measured on; "
-            "give class folders, a manifest with labels or an .npz with y arrays"
-        )
-    unknown = sorted({label for _, label in entries if label not in uid_of})
-    if unknown:
-        raise InputDataError(
-            f"the test source has labels that are not classes here: {', '.join(unknown[:5])}; "
-            f"classes are {', '.join(uid_of)}"
-        )
-    ids = [sample_id for sample_id, _ in entries]
+    labels = {entry.id: entry.label for entry in source.entries() if entry.label is not None}
+    check_test_labels(config.pool.test, set(labels.values()), uid_of)
+    ids = [*labels]
     if reader is None:
-        tested = load_pixels(
-            source,
-            ids,
-            size=config.pool.image_size,
-            channels=config.pool.channels,
-            cache=workspace.cache_path,
-            workers=config.threads,
-            rendering=rendering_of(config.pool),
-        )
+        ids, tested = readable_pixels(workspace, config, source, ids, emit)
     else:
         tested = reader.of_entries([source.get(sample_id) for sample_id in ids])
     kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
-    targets = task.blank(len(entries))
-    for row, (_, text) in enumerate(entries):
-        label = kind.text.from_text([text], lambda names: uid_of[names[0]])
+    targets = task.blank(len(ids))
+    for row, name in enumerate(ids):
+        label = kind.text.from_text([labels[name]], lambda names: uid_of[names[0]])
         targets[row] = kind.labels.target(label, index_of)
     return tested, targets
 

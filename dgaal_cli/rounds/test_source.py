@@ -1,0 +1,114 @@
+"""The source of labeled images on which accuracy is measured: checked once, read in each round."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.data.images import Pixels
+from dgaal_cli.data.pool import ChangedPoolError, Survey, load_pixels, survey
+from dgaal_cli.data.sample_range import rendering_of
+from dgaal_cli.data.sources import Source
+from dgaal_cli.errors import InputDataError
+from dgaal_cli.escaping import show
+from dgaal_cli.events import Emit, Warned
+from dgaal_cli.ids import SampleId
+from dgaal_cli.workspace import Workspace
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestReport:
+    """What a look at the test images found."""
+
+    images: int
+    """Labeled images that can be read."""
+    unlabeled: int
+    """Readable images without a label, which are not used."""
+    unreadable: tuple[tuple[SampleId, str], ...]
+    """Id and reason of each."""
+    leaked: tuple[SampleId, ...]
+    """Test images whose bytes are in the pool as well."""
+
+
+def check_test_source(
+    source: Source, pool: Survey, classes: Collection[str], emit: Emit
+) -> TestReport:
+    """Read all test images once.
+
+    Args:
+        source: The test source.
+        pool: Survey of the pool.
+        classes: Names of the classes; empty if they are not known yet.
+        emit: Listener for progress.
+
+    Raises:
+        InputDataError: The source has no readable image, no labels, or labels that are not classes.
+    """
+    found = survey(source, emit=emit)
+    labels = {item.label for item in found.items if item.label is not None}
+    check_test_labels(source.spec, labels, classes or labels)
+    contents = {item.sha256 for item in pool.items}
+    labeled = sum(item.label is not None for item in found.items)
+    return TestReport(
+        images=labeled,
+        unlabeled=len(found.items) - labeled,
+        unreadable=found.unreadable,
+        leaked=tuple(item.id for item in found.items if item.sha256 in contents),
+    )
+
+
+def check_test_labels(spec: str, labels: Collection[str], classes: Collection[str]) -> None:
+    """Check that test images have labels, and that all of them are classes.
+
+    Raises:
+        InputDataError: They are not.
+    """
+    if not labels:
+        raise InputDataError(
+            f"the test source {spec} has no labels, so it cannot be measured on; "
+            "give class folders, a manifest with labels or an .npz with y arrays"
+        )
+    if unknown := sorted(set(labels) - set(classes)):
+        raise InputDataError(
+            f"the test source has labels that are not classes here: {', '.join(unknown[:5])}; "
+            f"classes are {', '.join(classes)}"
+        )
+
+
+def readable_pixels(
+    workspace: Workspace, config: Config, source: Source, ids: Sequence[SampleId], emit: Emit
+) -> tuple[list[SampleId], Pixels]:
+    """Return the test images that can be read, and their pixels; warn of the others.
+
+    Raises:
+        InputDataError: No image can be read.
+    """
+    lost: dict[SampleId, str] = {}
+    while rest := [name for name in ids if name not in lost]:
+        try:
+            pixels = load_pixels(
+                source,
+                rest,
+                size=config.pool.image_size,
+                channels=config.pool.channels,
+                cache=workspace.cache_path,
+                workers=config.threads,
+                rendering=rendering_of(config.pool),
+            )
+        except ChangedPoolError as error:
+            lost |= {each.id: each.detail or each.kind for each in error.differences}
+            continue
+        if lost:
+            emit(Warned(message=_left_out(lost)))
+        return rest, pixels
+    raise InputDataError(
+        f"no image of the test source {config.pool.test} can be read; "
+        'correct pool.test in dgaal.toml, or set it to ""'
+    )
+
+
+def _left_out(lost: dict[SampleId, str]) -> str:
+    names = [f"{show(name)} ({show(why)})" for name, why in [*lost.items()][:_NAMED]]
+    more = ", ..." if len(lost) > _NAMED else ""
+    return f"test images that cannot be read are left out: {', '.join(names)}{more}"
