@@ -51,8 +51,8 @@ class ImagePlacer:
             for _ in _checked_content(source, answer):
                 pass
         if self._job.link == "symlink":
-            is_whole = os.path.isabs(source)  # noqa: PTH117 - hot
-            os.symlink(source if is_whole else os.path.abspath(source), target)  # noqa: PTH100, PTH211
+            whole = source if source[0] == "/" else os.path.abspath(source)  # noqa: PTH100 - hot
+            os.symlink(whole, target)  # noqa: PTH211 - hot
         else:
             _hardlink(source, target)
         return name

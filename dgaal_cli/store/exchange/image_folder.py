@@ -1,8 +1,8 @@
 """ImageFolder: one folder per class, as torchvision, timm, Keras and YOLO read it."""
 
-import json
 import os
 from collections.abc import Iterator
+from json.encoder import encode_basestring_ascii as json_text
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -41,8 +41,9 @@ class ImageFolder:
         with (folder / MARKS).open("wb") as stream:
             for label, uid in job.class_labels("imagefolder"):
                 name = images.place(label, folders[uid])
-                line = {"file_name": name, "exported": job.mark_of(label)}
-                stream.write(json.dumps(line).encode() + b"\n")
+                mark = job.mark_of(label)
+                line = f'{{"file_name": {json_text(name)}, "exported": {json_text(mark)}}}\n'
+                stream.write(line.encode())
                 count += 1
         return count
 

@@ -11,6 +11,7 @@ workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` a
 new answer, whatever its ``class_uid`` and ``op_id`` are.
 """
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, partial
@@ -159,25 +160,26 @@ def _stated(
     """Return a label as text, its class, and the digest of its kind and text, all as JSON."""
     shown = None if label is None else text.to_text(label, names)
     uid = None if label is None else text.single_class(label)
-    return _json(shown), _json(uid), _json(marks.digest(kind, shown))
+    return json.dumps(shown), json.dumps(uid), json.dumps(marks.digest(kind, shown))
 
 
 def _line(answer: AnswerRecord, label: str, class_uid: str, exported: str) -> bytes:
-    # A tenth of the time of ``json.dumps`` with these values.
+    """Return what ``json.dumps`` returns of these values, in a tenth of its time."""
+    number, elapsed, parent, changed = (
+        answer.round,
+        answer.elapsed_ms,
+        answer.parent,
+        answer.changed_at,
+    )
     return (
         f'{{"file_name": {_quoted(answer.sample_id)}, "label": {label}, "class_uid": {class_uid}, '
-        f'"kind": "{answer.kind}", "effective": {_json(answer.is_effective)}, '
+        f'"kind": "{answer.kind}", "effective": {"true" if answer.is_effective else "false"}, '
         f'"annotator": {_quoted(answer.annotator)}, "provenance": "{answer.provenance}", '
-        f'"at": "{answer.at}", "round": {_json(answer.round)}, '
-        f'"elapsed_ms": {_json(answer.elapsed_ms)}, "note": {_quoted(answer.note)}, '
-        f'"sha256": "{answer.sha256.hex()}", "synthetic": {_json(answer.is_synthetic)}, '
-        f'"parent": {_json(answer.parent)}, "op_id": {_quoted(answer.op_id)}, '
-        f'"changed": {_json(answer.changed_at)}, "exported": {exported}}}\n'
+        f'"at": "{answer.at}", "round": {"null" if number is None else number}, '
+        f'"elapsed_ms": {"null" if elapsed is None else elapsed}, "note": {_quoted(answer.note)}, '
+        f'"sha256": "{answer.sha256.hex()}", '
+        f'"synthetic": {"true" if answer.is_synthetic else "false"}, '
+        f'"parent": {"null" if parent is None else _quoted(parent)}, '
+        f'"op_id": {_quoted(answer.op_id)}, '
+        f'"changed": {"null" if changed is None else _quoted(changed)}, "exported": {exported}}}\n'
     ).encode()
-
-
-def _json(value: str | int | None) -> str:
-    """Return ``json.dumps(value)`` in a third of its time."""
-    if value is None:
-        return "null"
-    return _quoted(value) if isinstance(value, str) else repr(value).lower()

@@ -35,13 +35,13 @@ _ANSWERS = f"""SELECT CASE WHEN e.says NOT IN ('undo','redo') THEN e.says
     FROM json_each(?) present JOIN event e ON e.event_id = present.value
     JOIN event c ON c.event_id = {_NEWEST_ACTION}
     JOIN item i ON i.item_id = e.item_id LEFT JOIN item p ON p.item_id = i.parent
-    ORDER BY e.event_id"""  # noqa: S608 - constants
+    ORDER BY present.key"""  # noqa: S608 - constants
 _LABEL_PLACE = AnswerRecord._fields.index("label")
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "sample_id": decode_path,
     "parent": lambda parent: decode_path(parent) if isinstance(parent, bytes) else parent,
     "at": to_iso,
-    "changed_at": lambda at: None if at is None else to_iso(at),
+    "changed_at": to_iso,
     "is_synthetic": bool,
     "is_counted": bool,
 }
@@ -134,7 +134,7 @@ def distinct_labels(
 def answers(
     connection: sqlite3.Connection, current: Sequence[tuple[int, int]]
 ) -> list[AnswerRecord]:
-    """Return the answers of some ``current_events``, oldest first."""
+    """Return the answers of some ``current_events``, in their order."""
     present = json.dumps([event for event, _ in current])
     rows = connection.execute(_ANSWERS, (present,)).fetchall()
     ids = {row[_LABEL_PLACE] for row in rows} - {None}
@@ -149,7 +149,8 @@ def answers(
     records: list[AnswerRecord] = []
     for row in map(list, rows):
         for place, read in by_place:
-            row[place] = read(row[place])
+            if row[place] is not None:
+                row[place] = read(row[place])
         records.append(AnswerRecord._make(row))
     return records
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -30,6 +31,8 @@ TABLES = "item i LEFT JOIN label l ON l.label_id = i.inherited"
 
 
 _MAX_PLACES = 1000
+_FILE_NAMES = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+"""How ``os.fsdecode`` decodes, in four times the time."""
 
 
 def encode_path(sample_id: SampleId) -> bytes:
@@ -46,7 +49,7 @@ def encode_path(sample_id: SampleId) -> bytes:
 
 def decode_path(path: bytes) -> SampleId:
     """Reverse ``encode_path``."""
-    return SampleId(os.fsdecode(path))
+    return SampleId(path.decode(*_FILE_NAMES))
 
 
 def record(row: Sequence[Any]) -> ItemRecord:

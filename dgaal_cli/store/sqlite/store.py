@@ -208,8 +208,7 @@ class SqliteStore:
     def effective_answers(self) -> Iterator[AnswerRecord]:
         current = self._effective_events()
         for start in range(0, len(current), _PAGE):
-            page = self._answers(current[start : start + _PAGE])
-            yield from sorted(page, key=lambda answer: item_rows.encode_path(answer.sample_id))
+            yield from self._answers(current[start : start + _PAGE])
 
     def distinct_labels(self, *, include_synthetic: bool) -> Iterator[tuple[Label, SampleId]]:
         after = 0

@@ -1,6 +1,7 @@
 """The label of classification: the UTF-8 bytes of a class uid; in exchange formats its name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ClassUid
@@ -14,6 +15,7 @@ def class_label(uid: ClassUid) -> Label:
     return Label(payload=uid.encode(), version=VERSION, classes=(uid,))
 
 
+@lru_cache(maxsize=128)
 def class_of(label: Label) -> ClassUid:
     """Return the class that a label names.
 
