@@ -329,3 +329,33 @@ def test_unmarked_line_whose_label_and_class_uid_differ_is_refused(tmp_path):
         path.write_text(json.dumps({"file_name": "a.png", "label": "dog", "class_uid": uid}))
         with pytest.raises(InputDataError, match="remove class_uid"):
             take("jsonl", path, store)
+
+
+AWKWARD = (
+    "test_tubes/a.png",
+    "test_1.png",
+    "train.png",
+    ".hid/x.png",
+    "images/0000001.png",
+    "b.png",
+)
+
+
+def test_hugging_face_export_has_no_names_that_are_read_as_splits(tmp_path):
+    with store_location(tmp_path / "one.db").create() as store:
+        label = as_label(store.add_class("cat").uid)
+        store.add_items(new_item(name) for name in AWKWARD)
+        for number in range(1, len(AWKWARD) + 1):
+            answer = Answer(op_id=f"{number}", kind="label", item_id=ItemId(number), label=label)
+            store.submit(answer, annotator="ann", session="s", take_next=False)
+        path = export("hf", store, tmp_path)
+        lines = [json.loads(line) for line in (path / "metadata.jsonl").read_text().splitlines()]
+        files = {line["id"]: line["file_name"] for line in lines}
+        assert files.keys() == set(AWKWARD)
+        assert files["b.png"] == "b.png"
+        assert len(set(files.values())) == len(AWKWARD)
+        for name, file in files.items():
+            assert (path / file).read_bytes() == name.encode()
+            assert not any(word in file for word in ("test", "train", ".hid"))
+        _, found = take("hf", path, store)
+        assert found.untouched == len(AWKWARD)

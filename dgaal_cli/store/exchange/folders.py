@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dgaal_cli.errors import InputDataError, StorageError
+from dgaal_cli.ids import SampleId
 from dgaal_cli.store.exchange.base import ExportJob
 from dgaal_cli.store.records import AnswerRecord
 
@@ -24,8 +25,13 @@ class ImagePlacer:
         self._job = job
         self._made: set[str] = set()
 
-    def place(self, answer: AnswerRecord, folder: Path) -> str:
+    def place(self, answer: AnswerRecord, folder: Path, *, name: SampleId | None = None) -> str:
         """Link or copy one image into ``folder``; return its relative path, with forward slashes.
+
+        Args:
+            answer: Answer to the image.
+            folder: Folder of the export.
+            name: Path below ``folder``; None uses the sample id.
 
         Every image is compared with the one that was labeled: a copy is written from the bytes that
         were compared, and the target of a link is read unless its digest is known.
@@ -34,19 +40,19 @@ class ImagePlacer:
             InputDataError: The image is missing, has changed, or its name leads out of the folder.
             StorageError: The image cannot be hard-linked.
         """
-        images, name = self._job.images, safe_name(answer.sample_id)
+        images, target_name = self._job.images, safe_name(name or answer.sample_id)
         source = images.path(answer.sample_id, is_synthetic=answer.is_synthetic)
         if source is None:  # in an archive or array, so there is no file to link to
             content, suffix = images.content(answer.sample_id, is_synthetic=answer.is_synthetic)
-            name += suffix
-            with open(self._ready(folder, name), "wb") as stream:  # noqa: PTH123 - hot
+            target_name += suffix
+            with open(self._ready(folder, target_name), "wb") as stream:  # noqa: PTH123 - hot
                 stream.write(content)
-            return name
-        target = self._ready(folder, name)
+            return target_name
+        target = self._ready(folder, target_name)
         if self._job.link == "copy":
             with open(target, "wb") as stream:  # noqa: PTH123 - hot
                 stream.writelines(_checked_content(source, answer))
-            return name
+            return target_name
         if images.known_digest(answer.sample_id, source) != answer.sha256:
             for _ in _checked_content(source, answer):
                 pass
@@ -55,7 +61,7 @@ class ImagePlacer:
             os.symlink(whole, target)  # noqa: PTH211 - hot
         else:
             _hardlink(source, target)
-        return name
+        return target_name
 
     def _ready(self, folder: Path, name: str) -> str:
         """Make the folder of a target; return the target's path."""

@@ -1,38 +1,60 @@
 """Hugging Face ``imagefolder``: images and ``metadata.jsonl`` with one line per image."""
 
 import json
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from dgaal_cli.escaping import spell, unspell
+from dgaal_cli.ids import SampleId
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
 from dgaal_cli.store.exchange.folders import ImagePlacer
 from dgaal_cli.store.exchange.json_lines import parse_lines
+from dgaal_cli.store.records import AnswerRecord
 
 METADATA = "metadata.jsonl"
+_MISREAD = re.compile(r"train|test|val|dev|(^|/)(\.[^./]|__)|^images/|[^ -~]", re.IGNORECASE)
+"""Names that ``datasets`` takes for a split or for hidden, that are not ASCII, or that may be equal
+to a name that is given here."""
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 
 
 class HuggingFace:
-    """``file_name`` is the path relative to the metadata, ``label`` the class name."""
+    """``file_name`` is the path relative to the metadata, ``id`` the image, ``label`` the class.
+
+    ``datasets`` takes names that hold train, test or alike for splits, and then leaves out all
+    other files: such images are written as ``images/NUMBER``.
+    """
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write the effective labels by name."""
         count, images = 0, ImagePlacer(job)
         with (folder / METADATA).open("wb") as stream:
-            for label, uid in job.class_labels("hf"):
+            for count, (label, uid) in enumerate(job.class_labels("hf"), start=1):
                 line = {
-                    "file_name": images.place(label, folder),
+                    "file_name": images.place(label, folder, name=_file_name(label, count)),
+                    "id": spell(label.sample_id),
                     "label": job.names[uid],
                     **job.origin_of(label),
                 }
                 stream.write(json.dumps(line).encode() + b"\n")
-                count += 1
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the labels of a folder or of its metadata file."""
         for parsed in parse_lines(path / METADATA if path.is_dir() else path):
-            yield msgspec.structs.replace(
-                parsed, names=with_and_without_suffix(parsed.names[0]), is_image_label=True
-            )
+            file_name, *ids = parsed.names
+            names = (*with_and_without_suffix(file_name), *ids)
+            if ids and parsed.exported:  # an exported file may have the name of another image
+                names = (unspell(ids[0]),)
+            yield msgspec.structs.replace(parsed, names=names, is_image_label=True)
+
+
+def _file_name(label: AnswerRecord, number: int) -> SampleId:
+    """Return the path of an image below the export, without words that ``datasets`` interprets."""
+    if not _MISREAD.search(label.sample_id):
+        return label.sample_id
+    suffix = PurePosixPath(label.sample_id).suffix
+    return SampleId(f"images/{number:07d}{suffix if _SUFFIX.fullmatch(suffix) else ''}")

@@ -98,7 +98,7 @@ def _parse(text: str, *, name: str, number: int) -> Parsed | None:
         raise InputDataError(f"{where}, column label: an answer of kind {line.kind} has none")
     return Parsed(
         where=where,
-        names=(str(sample),),
+        names=tuple(str(name) for name in (line.file_name, line.id) if name is not None),
         labels=() if line.label is None else (str(line.label),),
         class_uid=line.class_uid,
         kind=line.kind,
