@@ -163,19 +163,27 @@ def _confirmed(report: "PoolReport") -> bool:
         else ""
     )
     return typer.confirm(
-        f"take the {len(report.plan.changed):,} changed files as new images{labels}?", err=True
+        f"take {_counted(len(report.plan.changed), 'changed file')} as new{labels}?", err=True
     )
 
 
 def _outcome(*, dry_run: bool, is_applied: bool, added: int) -> str:
     if dry_run:
         return "nothing was changed (--dry-run)"
-    return f"the pool is updated: {added:,} images added" if is_applied else "nothing to update"
+    return (
+        f"the pool is updated: {_counted(added, 'new image')}"
+        if is_applied
+        else "nothing to update"
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _refusal(names: Sequence[str]) -> str:
     listed = ", ".join(map(show, names[:_LISTED])) + (", ..." if len(names) > _LISTED else "")
     return (
         f"not accepted, because their content changed: {listed}; put the old files back, or take "
-        "the new ones as new images with --accept-changed"
+        "the new ones as new images with --accept-changed, which leaves labels with the old content"
     )
