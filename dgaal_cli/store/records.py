@@ -328,9 +328,11 @@ class AnswerRecord(NamedTuple):
     parent: SampleId | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedLabel:
-    """One line of an import, with its classes resolved."""
+class ImportedLabel(NamedTuple):
+    """One line of an import, with its classes resolved.
+
+    A tuple, because an import makes two for each line.
+    """
 
     sample_id: SampleId
     label: Label | None
@@ -353,6 +355,8 @@ class ImportedLabel:
     one answer of several."""
     where: str = ""
     """File and position for error messages, escaped."""
+    item_id: ItemId | None = None
+    """The image, if it was found before; None: it is found by ``sample_id``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,10 +271,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         InputDataError: A line is too long or not UTF-8; the message names its number.
         StorageError: The file cannot be read.
     """
+    name = show(path.name)
     try:
         with path.open("rb") as stream:
             for number in itertools.count(1):
-                where = f"{show(path.name)}, line {number}"
+                where = f"{name}, line {number}"
                 line = stream.readline(MAX_LINE_BYTES + 1)
                 if not line:
                     return

@@ -78,9 +78,10 @@ class JsonLines:
 
 def parse_lines(path: Path) -> Iterator[Parsed]:
     """Yield the answer of each line; ``InputDataError`` names line and column."""
-    for number, text in read_lines(path):
-        if text.strip():
-            parsed = _parse(text.strip(), name=show(path.name), number=number)
+    name = show(path.name)
+    for number, line in read_lines(path):
+        if text := line.strip():
+            parsed = _parse(text, name=name, number=number)
             if parsed is not None:
                 yield parsed
 

@@ -5,7 +5,7 @@ import secrets
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -189,10 +189,10 @@ class _Resolver:
             annotator=line.annotator or self._annotator,
         )
         if label.label is not None and self._known.is_foreign(line.class_uid):
-            label = replace(label, is_translated=True)
+            label = label._replace(is_translated=True)
         decides = line.is_effective if self._replaces else line.is_image_label
         if is_certain and decides and line.kind in ("label", "adjudicate"):
-            label = replace(label, decided_by=self._annotator)
+            label = label._replace(decided_by=self._annotator)
         owner = self._owner(line, is_marked=mark is not None)
         if item.item_id in self._kept[owner] and line.op_id is None:
             raise _contradiction(line, "another line")
@@ -358,6 +358,7 @@ def _label(line: Parsed, item: ItemKey, *, label: Label | None, annotator: str) 
         op_id=line.op_id,
         changed_at=line.changed,
         where=line.where,
+        item_id=item.item_id,
     )
 
 

@@ -4,10 +4,7 @@ import marshal
 import tempfile
 import weakref
 from collections.abc import Iterator
-from dataclasses import fields
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid
@@ -15,8 +12,6 @@ from dgaal_cli.store.records import ImportedLabel, Label
 
 _MEMORY_BYTES = 16 << 20
 _LENGTH_BYTES = 4
-_NAMES = [field.name for field in fields(ImportedLabel) if field.name != "label"]
-_VALUES = attrgetter(*_NAMES)
 
 
 class LabelSpool:
@@ -34,7 +29,8 @@ class LabelSpool:
             StorageError: The temporary file cannot be written.
         """
         stated = label.label and (label.label.payload, label.label.version, label.label.classes)
-        data = marshal.dumps((stated, *_VALUES(label)))
+        values = (label.sample_id, stated, *label[2:])
+        data = marshal.dumps(values)
         data = len(data).to_bytes(_LENGTH_BYTES, "big") + data
         position = self._end
         try:
@@ -60,10 +56,8 @@ class LabelSpool:
 
     def _load(self) -> ImportedLabel:
         length = int.from_bytes(self._file.read(_LENGTH_BYTES), "big")
-        stated, *values = marshal.loads(self._file.read(length))  # noqa: S302 - from ``append``
-        label = None if stated is None else _label(*stated)
-        given: dict[str, Any] = dict(zip(_NAMES, values, strict=True))
-        return ImportedLabel(label=label, **given)
+        name, stated, *rest = marshal.loads(self._file.read(length))  # noqa: S302 - from ``append``
+        return ImportedLabel(name, None if stated is None else _label(*stated), *rest)
 
 
 @lru_cache(maxsize=128)  # few labels of classification differ

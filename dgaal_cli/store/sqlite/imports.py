@@ -7,7 +7,6 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import NamedTuple, cast
 
 from dgaal_cli.errors import InputDataError, UsageError
@@ -160,7 +159,7 @@ class _Importer:
         self._session = session
         self._now = connection.clock()
         self._new_ids = _new_ids()
-        self._label_ids: dict[Label | None, int | None] = {None: None}
+        self._label_ids: dict[Label, int | None] = {}
         self._new: list[tuple[NewEvent, Operator]] = []
         self._stored: set[tuple[ItemId, str] | str] = set()
         """Keys and ids of the events in the tables that are about the labels of this batch."""
@@ -173,14 +172,11 @@ class _Importer:
 
     def add(self, batch: Sequence[ImportedLabel]) -> None:
         """Append the events of some labels, where they need one, and count the labels."""
-        found = items.of_samples(self._connection, {label.sample_id for label in batch})
-        self._find_stored([item.item_id for item in found.values()], batch)
-        for label in batch:
-            item = found.get(label.sample_id)
-            if item is None:
-                raise UsageError(f"this workspace has no image {label.sample_id}")
+        found = self._find_items(batch)
+        self._find_stored(found, batch)
+        for label, item_id in zip(batch, found, strict=True):
             stated = _Stated(label.kind, self._identify(label))
-            place = _Place(item.item_id, label.annotator, label.kind in ("flag", "unflag"))
+            place = _Place(item_id, label.annotator, label.kind in ("flag", "unflag"))
             if not self._unread.isdisjoint((place.key, label.op_id)):
                 self._flush()
             if label.decided_by is not None:
@@ -190,7 +186,7 @@ class _Importer:
                 outcome = compare(label, stated, place)
             self._count[outcome] += 1
             if stated.is_answer and not place.is_flag and outcome != "older":
-                self._given[label.annotator].append(item.item_id)
+                self._given[label.annotator].append(item_id)
         self._flush()
 
     def report(self) -> ImportReport:
@@ -201,6 +197,13 @@ class _Importer:
             for answer in overruled(self._connection, annotator, given)
         ]
         return ImportReport(**self._count, conflicts=tuple(self._conflicts), overruled=tuple(found))
+
+    def _find_items(self, batch: Sequence[ImportedLabel]) -> list[ItemId]:
+        names = {label.sample_id for label in batch if label.item_id is None}
+        found = items.of_samples(self._connection, names)
+        if missing := names - found.keys():
+            raise UsageError(f"this workspace has no image {min(missing)}")
+        return [label.item_id or found[label.sample_id].item_id for label in batch]
 
     def _find_stored(self, chosen: Sequence[ItemId], batch: Sequence[ImportedLabel]) -> None:
         """Find the events that labels are compared with; most labels of an import need none."""
@@ -218,13 +221,17 @@ class _Importer:
 
     def _identify(self, label: ImportedLabel) -> int | None:
         _check(label)
-        if label.label not in self._label_ids:
-            for uid in label.label.classes if label.label else ():
+        if label.label is None:
+            return None
+        known = self._label_ids.get(label.label)
+        if known is None:
+            for uid in label.label.classes:
                 if not classes.is_active(self._connection, uid):
                     name = show(label.sample_id)
                     raise UsageError(f"the label of {name} names an unknown class {uid}")
-            self._label_ids[label.label] = label_rows.identify(self._connection, label.label)
-        return self._label_ids[label.label]
+            known = label_rows.identify(self._connection, label.label)
+            self._label_ids[label.label] = known
+        return known
 
     def _state(self, label: ImportedLabel, stated: _Stated, place: _Place) -> str:
         """Append an answer that is given now, unless it is the current one; return what it is."""
@@ -246,7 +253,7 @@ class _Importer:
             return "unchanged"
         # Later than the answer that counts now, also if the clock was set back.
         at = None if row is None or row[1] < self._connection.now_us() else to_iso(row[1] + 1)
-        decision = replace(label, kind="adjudicate", annotator=decided_by, at=at)
+        decision = label._replace(kind="adjudicate", annotator=decided_by, at=at)
         decided = _Stated("adjudicate", stated.label_id)
         self._append(decision, decided, _Place(place.item_id, decided_by, is_flag=False))
         return "added" if row is None else "replaced"

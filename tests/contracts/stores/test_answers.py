@@ -207,7 +207,7 @@ def test_imports_are_separate_events_and_are_stored_once(asked):
     ],
 )
 def test_import_with_one_bad_line_stores_nothing(asked, bad):
-    lines = [imported("4.png", asked.cat), dataclasses.replace(imported("5.png", asked.cat), **bad)]
+    lines = [imported("4.png", asked.cat), imported("5.png", asked.cat)._replace(**bad)]
     with pytest.raises(UsageError):
         asked.store.import_labels(lines)
     assert asked.store.watermark() == 0
