@@ -76,6 +76,12 @@ def uncell(text: str) -> str:
     return unspell(text[1:] if is_guarded else text)
 
 
+def separator_hint(header: Sequence[str]) -> str:
+    """Return the end of a sentence about a CSV header that is separated by other characters."""
+    other = next((mark for mark in ";\t|" if any(mark in name for name in header)), None)
+    return f"; they seem to be separated by {other!r}, write commas" if other else ""
+
+
 def _unescape(match: re.Match[str]) -> str:
     if match[1] is not None:
         return chr(0xDC00 + int(match[1], 16))

@@ -173,7 +173,8 @@ def export_labels(
         include_synthetic: Write the labels of synthetic images too.
 
     Raises:
-        UsageError: The format is unknown, or the target folder exists.
+        UsageError: The format is unknown, the target folder exists, or the target is a file that
+            is no export.
     """
     chosen = load_format(format)
     left_out = 0
@@ -203,6 +204,7 @@ def export_labels(
         )
         if isinstance(chosen, FileFormat):
             if isinstance(target, Path):
+                _check_target(target, chosen.head)
                 with replacing(target) as stream:
                     count = chosen.write(stream, job)
             else:
@@ -213,6 +215,18 @@ def export_labels(
             with assembling(path) as folder:
                 count = chosen.fill(folder, job)
     return ExportedLabels(format=format, path=path, count=count, left_out=left_out)
+
+
+def _check_target(target: Path, head: bytes) -> None:
+    """Refuse to replace a file that is no export."""
+    if not target.is_file():
+        return
+    with target.open("rb") as stream:
+        found = stream.read(len(head))
+    if found not in (b"", head):
+        raise UsageError(
+            f"{target} exists and is no export in this format; choose another name or remove it"
+        )
 
 
 def import_labels(  # noqa: PLR0913 - each is an option of the command

@@ -8,7 +8,7 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
 
-MAX_NAME = 64
+MAX_NAME = 255
 
 
 def clean_name(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 from dgaal_cli.data.sources.base import ContainerSource, Entry, FileBytes, unique
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
+from dgaal_cli.escaping import separator_hint, show
 from dgaal_cli.ids import SampleId
 
 COLUMNS = ("file_name", "label", "split", "id")
@@ -58,7 +58,7 @@ class ManifestSource(ContainerSource):
             try:
                 header = [name.strip() for name in next(reader, list[str]())]
                 if "file_name" not in header:
-                    raise self._wrong(1, "the header has no column file_name")
+                    raise self._wrong(1, _no_file_name(header))
                 for cells in reader:
                     if cells:
                         yield reader.line_num, self._record(header, cells, reader.line_num)
@@ -141,3 +141,8 @@ def _is_valid(text: str) -> bool:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not valid JSON")
+
+
+def _no_file_name(header: list[str]) -> str:
+    columns = show(", ".join(header)[:200])
+    return f"the header has no column file_name; the columns are {columns}{separator_hint(header)}"

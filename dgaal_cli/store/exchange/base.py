@@ -197,6 +197,8 @@ class FileFormat(Protocol):
     """A format of one file."""
 
     suffix: str
+    head: bytes
+    """How each export begins that holds a label."""
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write all labels and return their number."""

@@ -40,6 +40,7 @@ class Coco:
     """Ids start at 1; annotator, provenance, time and round are in ``attributes``."""
 
     suffix = ".json"
+    head = b'{\n "info"'
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""

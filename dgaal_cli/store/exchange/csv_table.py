@@ -2,17 +2,19 @@
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import cell as cell_of
-from dgaal_cli.escaping import show, uncell
+from dgaal_cli.escaping import separator_hint, show, uncell
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, read_lines
 from dgaal_cli.store.records import Provenance
 
 COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round", "exported")
+_WHOLE = re.compile(r"-?[0-9]+\.0")
 _ID_COLUMNS = ("file_name", "id")
 
 
@@ -20,6 +22,7 @@ class CsvTable:
     """RFC 4180, UTF-8; names are written by ``escaping.cell``."""
 
     suffix = ".csv"
+    head = b"file_name,"
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
@@ -76,7 +79,7 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
     provenance = cell.get("provenance") or None
     if provenance is not None and provenance not in get_args(Provenance):
         raise InputDataError(f"{where}, column provenance: {provenance} is not known")
-    number = cell.get("round") or None
+    number = (cell.get("round") or "").removesuffix(".0") or None  # pandas writes 1.0
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
         raise InputDataError(f"{where}, column round: {number[:40]} is not a round number")
     if not cell["label"]:
@@ -96,7 +99,10 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
 def _readings(text: str) -> tuple[str, ...]:
     """Return the possible values of a cell, likeliest first: other programs do not escape."""
     decoded = uncell(text)
-    return (decoded,) if decoded == text else (decoded, text)
+    readings = [decoded, text]
+    if _WHOLE.fullmatch(text):  # pandas writes the name 1 as 1.0 where a label is missing
+        readings.append(text.removesuffix(".0"))
+    return tuple(dict.fromkeys(readings))
 
 
 def _check_header(row: list[str], name: str) -> list[str]:
@@ -107,7 +113,7 @@ def _check_header(row: list[str], name: str) -> list[str]:
     if missing:
         raise InputDataError(
             f"{name}, line 1: no column {' and no column '.join(missing)}; "
-            f"the columns are {', '.join(header)[:200]}"
+            f"the columns are {', '.join(header)[:200]}{separator_hint(header)}"
         )
     if len(set(header)) != len(header):
         raise InputDataError(f"{name}, line 1: a column is named twice")

@@ -22,6 +22,8 @@ from dgaal_cli.store.exchange.folders import ImagePlacer
 
 MARKS = ".dgaal-labels.jsonl"
 """Hidden file with the mark of each exported label; programs that read class folders skip it."""
+_MAX_BYTES = 255
+"""Of a file name, on the usual file systems."""
 
 
 class _Exported(msgspec.Struct):
@@ -37,6 +39,7 @@ class ImageFolder:
         count, images = 0, ImagePlacer(job)
         folders = {uid: folder / class_folder(name) for uid, name in job.names.items()}
         for record in job.classes:
+            _check_length(folders[record.uid].name, record.name)
             folders[record.uid].mkdir()
         with (folder / MARKS).open("wb") as stream:
             for label, uid in job.class_labels("imagefolder"):
@@ -89,6 +92,14 @@ def class_folder(name: str) -> str:
     """Return a folder name for a class; ``urllib.parse.unquote`` reverses it."""
     safe = name.replace("%", "%25").replace("/", "%2F").replace("\\", "%5C")
     return f"%2E{safe[1:]}" if safe.startswith(".") else safe
+
+
+def _check_length(folder: str, name: str) -> None:
+    if len(os.fsencode(folder)) > _MAX_BYTES:
+        raise InputDataError(
+            f"the class {name[:40]}... has a name that is too long for a folder; "
+            "export to jsonl or csv, or rename the class"
+        )
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -61,6 +61,7 @@ class JsonLines:
     """One JSON object per line."""
 
     suffix = ".jsonl"
+    head = b'{"file_name": '
 
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write all answers and what was withdrawn, and return the number of answers."""

@@ -50,6 +50,7 @@ class LabelStudio:
     """Tasks for a config with ``<Choices name="choice" toName="image">``."""
 
     suffix = ".json"
+    head = b"["
 
     def __init__(self, *, control: str | None = None, image_key: str | None = None) -> None:
         """Choose what to read.

@@ -317,3 +317,23 @@ def test_session_shows_an_imported_answer_and_that_undo_does_not_change_it(works
             assert given == [*expected, (ItemId(1), cat)]
     log = run(workspace, "labels", "log", "--all").stdout
     assert f"import {'dog' if kind == 'label' else 'undo'}" in log
+
+
+def test_export_does_not_replace_a_file_that_is_no_export(workspace, tmp_path):
+    target = tmp_path / "notes.csv"
+    target.write_text("my notes\n")
+    result = run(workspace, "labels", "export", "-o", str(target))
+    assert target.read_text() == "my notes\n"
+    assert "is no export in this format" in str(result.exception)
+    target.write_text("")
+    for _ in range(2):  # an empty file, and an export
+        assert run(workspace, "labels", "export", "-o", str(target)).exit_code == 0
+
+
+def test_csv_that_another_program_wrote_back_is_read(workspace, tmp_path):
+    table = tmp_path / "in.csv"
+    table.write_text("file_name,label,round\n1.png,dog,1.0\n")
+    assert run(workspace, "labels", "import", str(table), "--annotator", "eve").exit_code == 0
+    table.write_text("file_name;label\n1.png;dog\n")
+    result = run(workspace, "labels", "import", str(table))
+    assert "separated by ';', write commas" in str(result.exception)
