@@ -1,6 +1,6 @@
 """Select images whose features stand for the pool: MaxHerding and the kernel critic.
 
-Both ask how well labeled images represent the pool under a Gaussian kernel k, and pick one image
+They ask how well labeled images represent the pool under a Gaussian kernel k, and pick one image
 after the other, each as if those picked before had labels.
 
 Approximation: ``LANDMARKS`` rows, chosen at random, represent the pool; a pool of at most that many
@@ -61,6 +61,20 @@ def max_herding(
     return _picked(_Coverage(rows, kernel, sample(ids, LANDMARKS), labeled), ids, labeled, count)
 
 
+def uncertainty_herding(
+    rows: FeatureRows, ids: Ids, labeled: Ids, count: int, weights: Floats, *, scale: float = 1.0
+) -> Picks:
+    """Pick rows that raise the coverage of uncertain rows most (Bae et al. 2024, arXiv 2412.20644).
+
+    The kernel's value to the nearest labeled row counts as much as the row's weight (N,), at least
+    0: the uncertainty of a task model. See ``max_herding`` for the other arguments. Ours: the width
+    of the kernel follows the median distance only, not the labels.
+    """
+    kernel = kernel_for(rows, ids, scale=scale)
+    criterion = _Coverage(rows, kernel, sample(ids, LANDMARKS), labeled, weights=weights)
+    return _picked(criterion, ids, labeled, count)
+
+
 def kernel_herding(
     rows: FeatureRows, ids: Ids, labeled: Ids, count: int, *, scale: float = 1.0
 ) -> Picks:
@@ -88,10 +102,19 @@ class _Coverage:
     """Gain in coverage of each row: see ``lazy_greedy.Criterion``. Gains only fall."""
 
     def __init__(
-        self, rows: FeatureRows, kernel: GaussianKernel, landmarks: Ids, labeled: Ids
+        self,
+        rows: FeatureRows,
+        kernel: GaussianKernel,
+        landmarks: Ids,
+        labeled: Ids,
+        *,
+        weights: Floats | None = None,
     ) -> None:
         self._rows, self._kernel = rows, kernel
         self._landmarks = kernel.read(rows, landmarks)
+        own = np.ones(len(landmarks)) if weights is None else weights[landmarks]
+        self._shares = own / max(1, len(landmarks))
+        """Part of each landmark in the mean."""
         self._nearest = np.zeros(len(landmarks))
         """Kernel value of each landmark to its nearest label."""
         for part in blocks(len(labeled)):
@@ -120,7 +143,7 @@ class _Coverage:
     def _gain(self, which: "slice | Ids") -> Floats:
         values = self._kernel(self._kernel.read(self._rows, which), self._landmarks)
         values -= self._nearest
-        return np.maximum(values, 0.0, out=values).mean(axis=1)
+        return np.maximum(values, 0.0, out=values) @ self._shares
 
     def _cover(self, positions: Ids) -> None:
         values = self._kernel(self._kernel.read(self._rows, positions), self._landmarks)

@@ -147,6 +147,9 @@ METHODS = {
         },
     ),
     "typiclust": _coverage_info(factory="coverage:TypiClust"),
+    "uncertainty-herding": _coverage_info(
+        factory="herding:UncertaintyHerding", feature_rule="feature_rules:UNCERTAINTY_HERDING"
+    ),
     "vaal": MethodInfo(factory="vaal.method:Vaal", needs_pixels=True),
     "vaal-released": MethodInfo(factory="vaal.released:VaalReleased", needs_pixels=True),
     "waal": MethodInfo(factory="waal.method:Waal", needs_pixels=True),

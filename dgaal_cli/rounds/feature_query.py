@@ -11,16 +11,22 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.herding import Picks
-from dgaal_cli.features.kernel import Ids
+from dgaal_cli.features.kernel import Floats, Ids
 from dgaal_cli.ids import ItemId
-from dgaal_cli.methods.feature_rules import FeatureRule
+from dgaal_cli.methods.feature_rules import FeatureRule, doubt
 from dgaal_cli.rounds.chosen_query import ChosenEntries
+from dgaal_cli.rounds.guesses import Guesses, top_guesses
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
 from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows
 from dgaal_cli.rounds.query_size import images_to_ask
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Query, QueryEntry
+from dgaal_cli.store.records import ClassRecord, Query, QueryEntry
+from dgaal_cli.task_heads.fit import fit
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
+
+MAX_PREDICTED = 50_000
+"""Images in larger pools are chosen without a task model."""
 
 
 def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
@@ -59,6 +65,7 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
     check_presence(workspace, config, store)
     if config.encoder.source == "pixels" and store.last_query() is None:
         emit(Warned(message=ADVICE))
+    classes = store.classes()
     while True:
         open_ids = store.unanswered()
         size = images_to_ask(
@@ -68,30 +75,38 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
             count=count,
         )
         pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
-        picks = rule.pick(pool.rows, pool.ids, pool.labeled, size)
+        predicted = pool.probabilities(config, store, classes)
+        if predicted is None or rule.pick_doubtful is None:
+            picks = rule.pick(pool.rows, pool.ids, pool.answered, size)
+        else:
+            picks = rule.pick_doubtful(pool.rows, pool.ids, pool.answered, size, doubt(predicted))
         picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
         order = (picked + pool.without_rows)[:size]
         items = sound_items(workspace, config, store, order, count=size, emit=emit)
         if len(items) == len(order):
             break  # else choose again, without the images that changed
     interruption.check("stopped before a query was stored; nothing was changed")
-    entries = pool.entries(order, picks, rule.reason)
+    guesses: list[Guesses] = []
+    if predicted is not None:
+        guesses = [top_guesses(classes, predicted[at]) for at in picks.positions.tolist()]
+    entries = pool.entries(order, picks, guesses, rule.reason)
     query = Query(round=number, strategy=strategy, model_sha=None, entries=tuple(entries))
     return ChosenEntries(query=query, left=len(open_ids) - len(entries))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """The unanswered and the labeled images."""
+    """The images of the pool, answered or not."""
 
     ids: Ids
     """(N,): items of the images with features."""
     rows: CachedRows
     """(N, D)."""
-    labeled: Ids
-    """Positions in ``ids``."""
+    answered: Ids
+    """Positions in ``ids``; they count as covered, also by "can't tell"."""
     without_rows: list[ItemId]
     """Unanswered images without features."""
+    is_urgent: bool
 
     @classmethod
     def read(
@@ -104,27 +119,41 @@ class _Pool:
         is_urgent: bool,
         emit: Emit,
     ) -> Self:
-        labels = {item_id for item_id, label in store.verdicts().items() if label is not None}
-        wanted = labels.union(open_ids)
-        items = [
-            item
-            for item in store.items()
-            if item.item_id in wanted and not item.is_synthetic and item.state == "ok"
-        ]
+        items = [item for item in store.items() if item.state == "ok" and not item.is_synthetic]
         positions, rows = pool_rows(workspace, config, items, is_urgent=is_urgent, emit=emit)
         ids = np.array([item.item_id for item in items], np.int64)[positions]
         known = set(ids.tolist())
         return cls(
             ids=ids,
             rows=rows,
-            labeled=np.flatnonzero(np.isin(ids, [*labels])),
+            answered=np.flatnonzero(~np.isin(ids, open_ids)),
             without_rows=[item_id for item_id in open_ids if item_id not in known],
+            is_urgent=is_urgent,
         )
 
-    def entries(self, order: Sequence[ItemId], picks: Picks, reason: str) -> list[QueryEntry]:
+    def probabilities(
+        self, config: Config, store: Store, classes: Sequence[ClassRecord]
+    ) -> Floats | None:
+        """Return those (N, C) of a task model; None without labels of two classes."""
+        if self.is_urgent or len(self.ids) > MAX_PREDICTED:
+            return None
+        text, column = load_task(config.task).text, {c.uid: at for at, c in enumerate(classes)}
+        verdicts = store.verdicts()
+        labels = np.full(len(self.ids), -1, np.int64)
+        for position in self.answered.tolist():
+            label = verdicts.get(ItemId(int(self.ids[position])))
+            uid = text.single_class(label) if label else None
+            labels[position] = -1 if uid is None else column.get(uid, -1)
+        if len(np.unique(labels[labels >= 0])) < 2:
+            return None
+        return fit(self.rows, labels, len(classes)).pool_probabilities()
+
+    def entries(
+        self, order: Sequence[ItemId], picks: Picks, guesses: Sequence[Guesses], reason: str
+    ) -> list[QueryEntry]:
         """Return the entries of a query; percentiles are relative to the unanswered images."""
         is_open = np.ones(len(self.ids), np.bool_)
-        is_open[self.labeled] = False
+        is_open[self.answered] = False
         ordered = np.sort(picks.scores[is_open])
         scores: list[float] = picks.scores[picks.positions].tolist()
         return [
@@ -133,6 +162,8 @@ class _Pool:
                 rank=place + 1,
                 score=scores[place],
                 percentile=100 * float(np.searchsorted(ordered, scores[place])) / len(ordered),
+                predicted=guesses[place][0][0] if guesses else None,
+                probabilities=guesses[place] if guesses else (),
                 reason=reason,
             )
             if place < len(scores)

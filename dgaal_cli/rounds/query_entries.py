@@ -4,17 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dgaal_cli.ids import ClassUid, ItemId, Row
+from dgaal_cli.ids import ItemId, Row
 from dgaal_cli.methods.base import Method, Ranking, SyntheticQuery
 from dgaal_cli.rounds.engine import ChosenQuery
+from dgaal_cli.rounds.guesses import Guesses, top_guesses
 from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.synthetic_files import save_synthetic
-from dgaal_cli.store.records import ClassRecord, QueryEntry
+from dgaal_cli.store.records import QueryEntry
 from dgaal_cli.training.classifier import predict
-
-Guesses = tuple[tuple[ClassUid, float], ...]
-"""Classes with their probabilities, the most probable first."""
-SHOWN_GUESSES = 5
 
 
 def query_entries(bench: OnDisk, method: Method, chosen: ChosenQuery) -> list[QueryEntry]:
@@ -92,12 +89,6 @@ def _synthetic_entries(
         )
         for place, item in enumerate(items)
     ]
-
-
-def top_guesses(classes: Sequence[ClassRecord], probabilities: np.ndarray) -> Guesses:
-    """Return the most probable classes of one image from T's probabilities (K,)."""
-    order = np.argsort(-probabilities, kind="stable")[:SHOWN_GUESSES]
-    return tuple((classes[int(k)].uid, float(probabilities[k])) for k in order)
 
 
 def _percentile(ordered: np.ndarray, score: float) -> float:

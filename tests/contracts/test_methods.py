@@ -176,7 +176,7 @@ def test_ranking_does_not_change_modes_weights_or_global_random_state(name, trai
 
 USES_TASK_MODEL = {
     *("badge", "bald", "coreset", "dal", "dbal", "ensemble", "entropy", "least-confidence"),
-    *("margin", "ta-vaal", "waal"),
+    *("margin", "ta-vaal", "uncertainty-herding", "waal"),
 }
 IGNORES_TASK_MODEL = {
     "dgaal",

@@ -231,3 +231,39 @@ def test_control_broken_criterion_is_caught(rule, broken, monkeypatch):
     assert rule(rows, ids, labeled, 10).positions.tolist() == expected
     monkeypatch.setattr(herding, "pick_greedily", pick_wrongly)
     assert rule(rows, ids, labeled, 10).positions.tolist() != expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(pool=pools(), seed=st.integers(0, 1000))
+def test_uncertainty_herding_covers_uncertain_rows(pool, seed):
+    rows, ids, labeled, count = pool
+    weights = np.random.default_rng(seed).integers(0, 3, len(rows)) / 2
+    picks = herding.uncertainty_herding(rows, ids, labeled, count, weights)
+    values = gram(rows, kernel_for(rows, ids, scale=1.0).width)
+    chosen = [*labeled]
+    for position, value in zip(picks.positions, picks.values, strict=True):
+        nearest = values[:, chosen].max(axis=1) if chosen else np.zeros(len(rows))
+        gains = (weights[:, None] * np.maximum(values - nearest[:, None], 0)).mean(axis=0)
+        gains[chosen] = -np.inf
+        assert value == pytest.approx(gains.max(), abs=1e-9)
+        assert gains[position] == pytest.approx(gains.max(), abs=1e-8)
+        chosen.append(int(position))
+
+
+def test_equal_uncertainties_give_max_herding():
+    rows = np.random.default_rng(4).standard_normal((90, 6))
+    ids, labeled = np.arange(90), np.arange(5)
+    plain = max_herding(rows, ids, labeled, 12)
+    weighted = herding.uncertainty_herding(rows, ids, labeled, 12, np.ones(90))
+    assert plain.positions.tolist() == weighted.positions.tolist()
+    assert np.allclose(plain.values, weighted.values)
+
+
+def test_control_uncertainties_change_the_picks():
+    rows = np.random.default_rng(4).standard_normal((90, 6))
+    weights = (np.arange(90) >= 60).astype(float)
+    picks = herding.uncertainty_herding(rows, np.arange(90), np.arange(0), 6, weights)
+    assert (
+        picks.positions.tolist()
+        != max_herding(rows, np.arange(90), np.arange(0), 6).positions.tolist()
+    )
