@@ -4,7 +4,9 @@ import io
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
+import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 from raw_images import dicom
@@ -25,6 +27,14 @@ from dgaal_cli.data.decoders.registry import (
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 IMAGE = pixels(5, height=12, width=20)
+
+
+def heic(image: np.ndarray) -> bytes:
+    """Return a HEIC file; afterwards Pillow decodes such files, too."""
+    pillow_heif.register_heif_opener()
+    return encoded(image, "HEIF", quality=90)
+
+
 SAMPLES = {
     "JPEG": encoded(IMAGE, "JPEG", quality=90),
     "PNG": encoded(IMAGE, "PNG"),
@@ -33,6 +43,12 @@ SAMPLES = {
     "TIFF": encoded(IMAGE, "TIFF"),
     "GIF": encoded(Image.fromarray(IMAGE).convert("P"), "GIF"),
     "DICOM": dicom(IMAGE),
+    "AVIF": encoded(IMAGE, "AVIF", quality=90),
+    "JPEG2000": encoded(IMAGE, "JPEG2000"),
+    "PPM": encoded(IMAGE, "PPM"),
+    "TGA": encoded(IMAGE, "TGA"),
+    "HEIC": heic(IMAGE),
+    "JPEG XL": imagecodecs.jpegxl_encode(IMAGE, lossless=True),
 }
 """One file of each format, with the size of ``IMAGE``."""
 
@@ -52,6 +68,15 @@ def tiff_bomb() -> bytes:
     return data
 
 
+NORMAL, HUGE = struct.pack(">II", 20, 12), struct.pack(">II", 10_000, 10_000)
+
+
+def after(mark: bytes, data: bytes, new: bytes) -> bytes:
+    """Return a file with other bytes 4 after a mark, wherever it is."""
+    parts = data.split(mark)
+    return mark.join([parts[0], *(part[:4] + new + part[4 + len(new) :] for part in parts[1:])])
+
+
 BOMBS = {
     "JPEG": with_size(SAMPLES["JPEG"], struct.pack(">BHH", 8, 12, 20), b"\x08\xff\x00\xff\x00"),
     "PNG": bomb(),
@@ -63,6 +88,15 @@ BOMBS = {
     ),
     "TIFF": tiff_bomb(),
     "DICOM": dicom(IMAGE, Rows=20_000, Columns=20_000),
+    "AVIF": with_size(SAMPLES["AVIF"], NORMAL, HUGE),
+    "JPEG2000": SAMPLES["JPEG2000"].replace(NORMAL, HUGE).replace(struct.pack(">II", 12, 20), HUGE),
+    "PPM": b"P6\n20000 20000\n255\n",
+    "TGA": with_size(
+        SAMPLES["TGA"], struct.pack("<HH", 20, 12), struct.pack("<HH", 20_000, 20_000)
+    ),
+    "HEIC": after(b"ispe", heic(pixels(5, height=64, width=64)), HUGE),
+    # Not small, 18 bits for the height of 20,000, ratio 1.
+    "JPEG XL": b"\xff\x0a" + (2 << 1 | 19_999 << 3 | 1 << 21).to_bytes(4, "little") + b"\0" * 40,
     "GIF": SAMPLES["GIF"][:6] + b"\xff\xff\xff\xff" + SAMPLES["GIF"][10:],
 }
 """The same files with more pixels in the header than allowed."""
@@ -72,7 +106,7 @@ each_format = pytest.mark.parametrize("kind", FORMATS, ids=lambda format_: forma
 
 def reference(data: bytes) -> np.ndarray:
     """Return the pixels that Pillow decodes, or those of a format that it does not know."""
-    if data == SAMPLES["DICOM"]:
+    if data in (SAMPLES["DICOM"], SAMPLES["JPEG XL"]):
         return IMAGE
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
@@ -103,7 +137,9 @@ def test_suite_covers_every_format() -> None:
 def test_suffixes_are_unique_and_lower_case() -> None:
     assert len(set(SUFFIXES)) == len(SUFFIXES)
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in SUFFIXES)
-    assert format_names() == "JPEG, PNG, WEBP, BMP, DICOM, TIFF or GIF"
+    assert format_names() == (
+        "JPEG, PNG, WEBP, BMP, DICOM, TIFF, GIF, AVIF, JPEG2000, PPM, HEIC, JPEG XL or TGA"
+    )
 
 
 def test_each_format_matches_only_its_own_files() -> None:

@@ -81,7 +81,7 @@ def read_samples(
         samples, alpha = _join_bytes(samples, header.color, reopen)
         hidden = equals(samples, header.nodata)
         if alpha is not None and "a" not in header.color:  # "a": multiplied by alpha already
-            samples = _on_black(samples, alpha)
+            samples = on_black(samples, alpha, 65535)
     else:
         if header.dtype:
             samples = samples.astype(np.dtype(header.dtype), casting="unsafe")
@@ -197,13 +197,24 @@ def _decode_as(
         return np.asarray(image)
 
 
-def _on_black(samples: "npt.NDArray[Any]", alpha: "npt.NDArray[Any]") -> "npt.NDArray[Any]":
+def on_black(
+    samples: "npt.NDArray[Any]", alpha: "npt.NDArray[Any]", top: int
+) -> "npt.NDArray[Any]":
+    """Composite samples (H, W) or (H, W, 3) on black.
+
+    Args:
+        samples: Not multiplied by alpha.
+        alpha: Shape (H, W), from 0 to ``top``.
+        top: Value of an opaque pixel.
+    """
     import numpy as np
 
-    share = alpha.astype(np.uint32)
-    if samples.ndim == 3:
-        share = share[:, :, None]
-    return ((samples * share + 32767) // 65535).astype(np.uint16)
+    if samples.dtype.kind == "f":
+        share = alpha if samples.ndim == 2 else alpha[:, :, None]
+        return samples * share
+    wide = alpha.astype(np.uint64)
+    share = wide if samples.ndim == 2 else wide[:, :, None]
+    return ((samples * share + top // 2) // top).astype(samples.dtype)
 
 
 def equals(

@@ -1,4 +1,4 @@
-"""Formats that Pillow reads: JPEG, PNG, WEBP, BMP, TIFF, GIF.
+"""Formats that Pillow reads: JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF, JPEG 2000, PPM, TGA.
 
 Transparent pixels are composited on black. 16-bit samples keep their depth, 32-bit integers are
 read as 16-bit, floating-point samples as 0..1. Only the first frame of an animation is read.

@@ -46,6 +46,15 @@ def missing_package(name: str, package: str, extra: str) -> str:
 _PILLOW = "dgaal_cli.data.decoders.pillow:decode"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
 
+_PNM = tuple(
+    (0, b"P" + kind + space)
+    for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f", b"F")
+    for space in (b"\n", b" ", b"\r", b"\t")
+)
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TGA = ((0, 2), (0, 3), (0, 10), (0, 11), (1, 1), (1, 9))
+"""Whether there is a palette, and the type of colors."""
+
 FORMATS = (
     Format("JPEG", (".jpg", ".jpeg", ".jfif"), ((0, b"\xff\xd8\xff"),), _PILLOW),
     Format(
@@ -69,6 +78,32 @@ FORMATS = (
         "dgaal_cli.data.decoders.tiff:decode",
     ),
     Format("GIF", (".gif",), ((0, b"GIF87a"), (0, b"GIF89a")), _PILLOW),
+    Format("AVIF", (".avif",), ((4, b"ftypavif"), (4, b"ftypavis")), _PILLOW),
+    Format(
+        "JPEG2000",
+        (".jp2", ".j2k", ".jpx"),
+        ((0, b"\0\0\0\x0cjP  \r\n\x87\n"), (0, b"\xff\x4f\xff\x51")),
+        _PILLOW,
+    ),
+    Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"), _PNM, _PILLOW),
+    Format(
+        "HEIC",
+        (".heic", ".heif"),
+        tuple((4, b"ftyp" + brand) for brand in _HEIC_BRANDS),
+        "dgaal_cli.data.decoders.heif:decode",
+        package="pillow_heif",
+        extra="heic",
+    ),
+    Format(
+        "JPEG XL",
+        (".jxl",),
+        ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")),
+        "dgaal_cli.data.decoders.jpeg_xl:decode",
+        package="imagecodecs",
+        extra="jxl",
+    ),
+    # Last: a file of it is only known by its type of colors, in two bytes.
+    Format("TGA", (".tga",), tuple((1, bytes(pair)) for pair in _TGA), _PILLOW),
 )
 """The first format that matches a file decodes it."""
 

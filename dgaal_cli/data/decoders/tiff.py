@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from dgaal_cli.data.decoders import pillow
 from dgaal_cli.data.decoders.base import DecodedImage, Target, check_size
-from dgaal_cli.data.decoders.deep_samples import equals, parse_nodata, turn
+from dgaal_cli.data.decoders.deep_samples import equals, on_black, parse_nodata, turn
 from dgaal_cli.data.decoders.registry import missing_package, not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError
 
@@ -121,7 +121,7 @@ def _bands_last(page: Any) -> "npt.NDArray[Any]":
     return samples[:, :, 0] if samples.ndim == 3 and samples.shape[2] == 1 else samples
 
 
-def _own_range(kind: str, bits: int) -> tuple[int, tuple[float, float]]:
+def _own_range(kind: str, bits: int) -> tuple[int, tuple[int, int]]:
     """Return the depth and range of samples, as for the files that Pillow reads."""
     if kind == "f":
         return 32, (0, 1)
@@ -129,7 +129,7 @@ def _own_range(kind: str, bits: int) -> tuple[int, tuple[float, float]]:
     return depth, (0, 2**depth - 1)
 
 
-def _visible_bands(samples: "npt.NDArray[Any]", page: Any, top: float) -> "npt.NDArray[Any]":
+def _visible_bands(samples: "npt.NDArray[Any]", page: Any, top: int) -> "npt.NDArray[Any]":
     """Return one or three bands, composited on black."""
     if samples.ndim == 2:
         return samples
@@ -140,10 +140,7 @@ def _visible_bands(samples: "npt.NDArray[Any]", page: Any, top: float) -> "npt.N
     shown = samples[:, :, :3] if colors >= 3 else samples[:, :, 0]
     if _SEPARATE in extra:
         alpha = samples[:, :, samples.shape[2] - len(extra) + extra.index(_SEPARATE)]
-        share = alpha / top
-        shown = (shown * (share if shown.ndim == 2 else share[:, :, None]) + 0.5).astype(
-            samples.dtype
-        )
+        shown = on_black(shown, alpha, top)
     return shown
 
 

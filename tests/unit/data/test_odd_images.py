@@ -10,7 +10,7 @@ from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.sources import open_source
 
 ARCHIVE = Path(__file__).parents[3] / "../shared/data/odd_images.zip"
-ALLOWED = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF"}
+ALLOWED = {"JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "TGA"}
 
 pytestmark = pytest.mark.skipif(not ARCHIVE.exists(), reason="needs the shared test images")
 
