@@ -235,6 +235,17 @@ def score(world: World) -> Command:
     )
 
 
+def update_pool(_: World) -> Command:
+    """Compare the pool with the workspace, and take its changes up: no image is new here."""
+
+    def verify(done: Ended, _: Reading) -> str:
+        said = json.loads(done.out)
+        found = [said[kind] for kind in ("new", "renamed", "copies", "unreadable")]
+        return _same("changes of the pool", [*found, said["added"]], [[], [], [], [], 0])
+
+    return Command(family="pool update", argv=("pool", "update", "--json"), verify=verify)
+
+
 def look(world: World) -> Command:
     """Read the state in one of the ways that change nothing."""
     verb = world.rng.choice([verb for verb in _LOOKS if not (world.is_light and verb in _HEAVY)])
@@ -312,6 +323,7 @@ FAMILIES: dict[str, Callable[[World], Command]] = {
     "backup": backup,
     "restore": restore,
     "classes": classes,
+    "pool update": update_pool,
     "train": train,
     "query": query,
     "export": export,
