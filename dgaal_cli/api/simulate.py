@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 import torch
 
 from dgaal_cli import atomic, interruption
+from dgaal_cli.config.presets import Tree
+from dgaal_cli.config.schema import EncoderConfig
 from dgaal_cli.data.decoders.launch import usable_cpus
 from dgaal_cli.data.sources import open_source
+from dgaal_cli.encoders.registry import located
 from dgaal_cli.errors import StorageError, UsageError, WorkspaceError
 from dgaal_cli.escaping import show
 from dgaal_cli.simulation import table
@@ -123,6 +126,7 @@ def document(result: SimulationResult) -> dict[str, Any]:
         "rounds": plan.rounds,
         "initial": plan.initial,
         "query_size": plan.query_size,
+        "query_sizes": list(plan.query_sizes),
         "seeds": list(plan.seeds),
         "folder": str(result.folder),
         **result.facts,
@@ -149,7 +153,7 @@ def fact_lines(result: SimulationResult) -> list[str]:
         f"{show(Path(plan.pool).name)} at {facts['image_size']} x {facts['image_size']}, "
         f"{facts['test_images']} test images",
         f"protocol: {plan.initial} first labels ({plan.start}), {plan.rounds} queries of "
-        f"{plan.query_size}; T from scratch each round",
+        f"{', '.join(map(str, plan.query_sizes)) or plan.query_size}; T from scratch each round",
         f"seeds: {', '.join(map(str, plan.seeds))}",
         f"machine: {processor}, {machine['cores']} cores, device {facts['device']}, "
         f"{facts['threads']} thread(s) a trial; Python {machine['python']}, "
@@ -164,8 +168,17 @@ def _anchored(plan: Plan, base: Path) -> Plan:
         plan,
         pool=open_source(plan.pool, base=base).spec,
         test=open_source(plan.test, base=base).spec if plan.test else "",
+        config=_with_absolute_encoder(plan.config, base),
         noise=plan.oracle_noise.with_absolute_path(base),
     )
+
+
+def _with_absolute_encoder(config: Tree, base: Path) -> Tree:
+    section = cast("Mapping[str, object]", config.get("encoder", {}))
+    if not section.get("source"):
+        return config
+    settings = located(EncoderConfig(source=str(section["source"])), base)
+    return config | {"encoder": {**section, "source": settings.source}}
 
 
 def _check_folder(folder: Path) -> None:

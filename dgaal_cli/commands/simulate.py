@@ -45,7 +45,11 @@ def simulate(
     rounds: Annotated[int | None, typer.Option(help="Number of query rounds.")] = None,
     initial: Annotated[int | None, typer.Option(help="Labels before the first query.")] = None,
     query_size: Annotated[
-        int | None, typer.Option("--query-size", "-n", help="Images asked per round.")
+        str | None,
+        typer.Option("--query-size", "-n", help="Images asked per round: 50, or 10,10,20,40,80."),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Pretrained encoder, or pixels.", metavar="ENCODER")
     ] = None,
     pool_size: Annotated[int | None, typer.Option(help="Random pool images to use.")] = None,
     test_size: Annotated[int | None, typer.Option(help="Random test images to use.")] = None,
@@ -103,7 +107,6 @@ def simulate(
         "seeds": None if seeds is None else _seeds(seeds),
         "rounds": rounds,
         "initial": initial,
-        "query_size": query_size,
         "pool_size": pool_size,
         "test_size": test_size,
         "image_size": image_size,
@@ -118,9 +121,12 @@ def simulate(
         "guesses": measures_guesses or None,
         "arms": None if methods is None else parse_methods(methods),
     }
+    changes |= {} if query_size is None else _query_sizes(query_size, rounds)
     given = {key: value for key, value in changes.items() if value is not None}
     assignments = [*extra, *([f"device={device}"] if device else [])]
     config = reduce(merge_assignment, assignments, plan.config)
+    if encoder is not None:
+        config = config | {"encoder": {"source": encoder}}
     plan = msgspec.structs.replace(plan, **given, config=config)
     with needing("train", command="dgaal simulate"):
         from dgaal_cli.api.simulate import document
@@ -170,6 +176,17 @@ def _base_plan(source: str, preset: str, data: Path) -> "Plan":
 
 def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _query_sizes(text: str, rounds: int | None) -> dict[str, Any]:
+    """Return the values of a plan; several sizes are as many rounds, unless these are given."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts):
+        raise UsageError(f"--query-size {text!r} is not valid; write 50 or 10,10,20,40,80")
+    sizes = tuple(map(int, parts))
+    if len(sizes) == 1:
+        return {"query_size": sizes[0], "query_sizes": ()}
+    return {"query_sizes": sizes, "rounds": len(sizes) if rounds is None else rounds}
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -134,7 +134,7 @@ METHODS = {
         needs_labels=False,
     ),
     "simple-gan": _synthesis_info(factory="gaal.synthesis:SimpleGan", needs_labels=False),
-    "sraal": MethodInfo(factory="sraal.method:Sraal", needs_pixels=True),
+    "sraal": MethodInfo(factory="sraal.method:Sraal"),
     "svm-active": MethodInfo(
         factory="gaal.pool_queries:SvmActive", needs_pixels=True, is_classic=True
     ),
@@ -150,8 +150,8 @@ METHODS = {
     "uncertainty-herding": _coverage_info(
         factory="herding:UncertaintyHerding", feature_rule="feature_rules:UNCERTAINTY_HERDING"
     ),
-    "vaal": MethodInfo(factory="vaal.method:Vaal", needs_pixels=True),
-    "vaal-released": MethodInfo(factory="vaal.released:VaalReleased", needs_pixels=True),
+    "vaal": MethodInfo(factory="vaal.method:Vaal"),
+    "vaal-released": MethodInfo(factory="vaal.released:VaalReleased"),
     "waal": MethodInfo(factory="waal.method:Waal", needs_pixels=True),
 }
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.encoders.base import Encoder
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.features.standardized import StandardizedRows
@@ -99,6 +100,7 @@ class InMemoryRounds:
         test: Images and targets to measure on, not used for training; None holds out some of the
             labels, as a workspace does.
         features: Features of the pool and of the test images, if networks learn from features.
+        encoder: The configured encoder, if it is loaded already.
         is_test_hidden: The caller measures: no label is held out, and methods get no test images.
         run_title: Method and seed, for messages; empty uses the method's name.
         name: Maps an image to its sample id, for messages.
@@ -116,6 +118,7 @@ class InMemoryRounds:
         labels: Targets | None = None,
         test: tuple[npt.NDArray[np.uint8], Targets] | None = None,
         features: tuple[StandardizedRows, StandardizedRows | None] | None = None,
+        encoder: Encoder | None = None,
         is_test_hidden: bool = False,
         run_title: str = "",
         name: Callable[[ItemId], str] = str,
@@ -126,13 +129,16 @@ class InMemoryRounds:
         self._pixels, self._class_names = pixels, list(class_names)
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
         self._features, self._test_features = (None, None) if features is None else features
+        self._encoder = encoder
         self.run_title = run_title or config.method
         self._name, self._after_stop, self._emit = name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
         self.is_labeled = self._is_known(self.targets)
         self.is_usable = np.ones(len(pixels), dtype=bool)
         _, size, _, channels = pixels.shape
-        self.synthesized = SyntheticPool.empty(size, channels, self.task, first_id=len(pixels) + 1)
+        self.synthesized = SyntheticPool.empty(
+            size, channels, self.task, first_id=len(pixels) + 1, features=self._features
+        )
         self._first_labels = self._annotations = int(self.is_labeled.sum())
         self._device = pick_device(config.device)
         self._last, self._unlabelable, self._had_labels = LastAnswers(), UnlabelableCount(), False
@@ -250,7 +256,9 @@ class InMemoryRounds:
             features=self._features,
             test_features=self._test_features,
         )
-        return round_dataset(pool, self.config, self._device)
+        dataset = round_dataset(pool, self.config, self._device, self._encoder)
+        self._encoder = dataset.shape.encoder
+        return dataset
 
     def _start(self, method: Method, phases: list[Phase], _is_compiled: bool) -> Runner:  # noqa: FBT001
         return Runner(

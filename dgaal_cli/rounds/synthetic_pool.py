@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.dataset import SyntheticRecords
@@ -26,9 +27,18 @@ class SyntheticPool:
 
     @classmethod
     def empty(
-        cls, size: int, channels: int, task: LearningTask, *, first_id: int
+        cls,
+        size: int,
+        channels: int,
+        task: LearningTask,
+        *,
+        first_id: int,
+        features: StandardizedRows | None = None,
     ) -> "SyntheticPool":
-        """Return an empty pool; ``first_id`` is above every id of a pool image."""
+        """Return an empty pool.
+
+        ``first_id`` is above every id of a pool image; ``features`` are those of the pool.
+        """
         records = SyntheticRecords(
             item_ids=[],
             pixels=np.zeros((0, size, size, channels), np.uint8),
@@ -36,6 +46,7 @@ class SyntheticPool:
             targets=task.blank(0),
             is_labeled=np.zeros(0, bool),
             is_inherited=np.zeros(0, bool),
+            features=None if features is None else features[:0],
         )
         return cls(records=records, _next_id=first_id)
 
@@ -55,6 +66,7 @@ class SyntheticPool:
             targets=own.targets[kept],
             is_labeled=own.is_labeled[kept],
             is_candidate=np.zeros(int(kept.sum()), dtype=bool),
+            features=None if own.features is None else own.features[kept],
         )
 
     def add(

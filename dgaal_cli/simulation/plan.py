@@ -70,6 +70,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How the first labels are drawn."""
     query_size: Positive = 50
     """Labels per query."""
+    query_sizes: tuple[Positive, ...] = ()
+    """Labels of the first queries, in turn; the last size repeats. Empty: ``query_size`` each."""
     absent_classes: tuple[str, ...] = ()
     """Classes that have no labels before the first query."""
     absent_count: Count = 0
@@ -100,7 +102,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     @property
     def budget(self) -> int:
         """Labels after the last query."""
-        return self.initial + self.rounds * self.query_size
+        return self.initial + sum(map(self.size_of, range(self.rounds)))
+
+    def size_of(self, number: int) -> int:
+        """Return the labels of query ``number``, from 0."""
+        sizes = self.query_sizes or (self.query_size,)
+        return sizes[min(number, len(sizes) - 1)]
 
 
 def parse_methods(text: str) -> tuple[Arm, ...]:
@@ -167,7 +174,7 @@ def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int
             "method": arm.method,
             "seed": seed,
             "pool": {"source": plan.pool, "image_size": image_size, "channels": channels},
-            "query": {"size": plan.query_size, "budget": plan.budget},
+            "query": {"size": plan.size_of(0), "budget": plan.budget},
         }
     )
 

@@ -17,6 +17,8 @@ from dgaal_cli.encoders.registry import side_for
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
+from dgaal_cli.methods.registry import REFERENCE
+from dgaal_cli.simulation.features import PoolFeatures, encode_pool
 from dgaal_cli.simulation.plan import Arm, Plan, config_of
 from dgaal_cli.training.seeds import numpy_generator
 
@@ -39,12 +41,15 @@ class LabeledPool:
     test_labels: Labels
     notes: tuple[str, ...] = ()
     """Sentences about omitted images."""
+    features: PoolFeatures | None = None
+    """What networks learn from, with a pretrained encoder."""
 
 
 def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
-    """Read pool and test images, stretched to the size of the networks.
+    """Read pool and test images, stretched to the size of the networks, and their features.
 
-    Relative sources are relative to the current folder; ``cache`` is for decoded pixels.
+    Relative sources are relative to the current folder; ``cache`` is for decoded pixels and
+    features.
 
     Raises:
         InputDataError: A source is missing, or has no labels or too few classes.
@@ -86,6 +91,13 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
             rendering=Rendering(seen.range.range if seen else None),
         )
 
+    config = config_of(plan, Arm(method=REFERENCE), seed=0, image_size=size, channels=channels)
+    features = encode_pool(
+        config,
+        (source, [name for name, _ in found]),
+        (test_source, [name for name, _ in held]),
+        cache=None if cache is None else cache / "features",
+    )
     missing = sorted(set(names) - {label for _, label in found}, key=names.index)
     if missing:
         notes.append(f"no image of the pool shows {show(', '.join(missing[:5]))}")
@@ -97,6 +109,7 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
         test_pixels=pixels(test_source, held),
         test_labels=np.array([index[label] for _, label in held], dtype=np.int64),
         notes=tuple(notes),
+        features=features,
     )
 
 

@@ -29,7 +29,7 @@ from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.compiling import compile_networks
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import Inputs, RoundData
 from dgaal_cli.training.device import use_threads, useful_threads
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.runner import run_phases
@@ -64,7 +64,7 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
     data, task = trial.rounds.dataset.data, trial.rounds.task
     network = train_on_all(trial.config, data, trial.answers, run_title=f"all labels {seed}")
     seconds = time.perf_counter() - began
-    predictions = task.decide(predict(network, pool.test_pixels, data.device))
+    predictions = task.decide(predict(network, trial.test_inputs, data.device))
     count = len(trial.truth)
     return RoundRecord(
         arm=FULL_DATA,
@@ -113,12 +113,16 @@ class _Trial:
         existing, present = set(self.truth.tolist()), set(self.truth[first].tolist())
         self.absent = sorted(existing - present)
         self.oracle: ModelOracle | None = None
+        features = None if pool.features is None else pool.features.of_seed(self.kept)
+        self.test_inputs: Inputs = pool.test_pixels if features is None else features[1]
         self.rounds = InMemoryRounds(
             self.config,
             pool.pixels if is_whole else pool.pixels[self.kept],
             pool.class_names,
             oracle=self._answer,
             labels=labels,
+            features=features,
+            encoder=None if pool.features is None else pool.features.encoder,
             is_test_hidden=True,
             run_title=f"{arm.label}, seed {seed}",
             name=self._name,
@@ -144,9 +148,10 @@ class _Trial:
         chosen = None
         if not is_last:
             health = method.health(data)
-            chosen = rounds.choose()
+            size = min(self.plan.size_of(number), images_left(rounds))
+            chosen = rounds.choose(size)
             if self.plan.guesses and data.can_learn:
-                prediction = predict(method.classifier, data.pixels, data.device)
+                prediction = predict(method.classifier, data.inputs, data.device)
                 picks = chosen.ranking.picks
                 guesses = measure_guesses(prediction, data.targets, picks, self.answers)
             answered = rounds.ask(chosen)
@@ -248,7 +253,7 @@ class _Trial:
         """Return T's predictions, or a guess while T cannot learn."""
         if not data.can_learn:
             return data.task.guess(data, len(self.pool.test_labels))
-        return data.task.decide(predict(network, self.pool.test_pixels, data.device))
+        return data.task.decide(predict(network, self.test_inputs, data.device))
 
     def _enrichment(self, rows: Sequence[Row], is_labeled: npt.NDArray[np.bool_]) -> Absent | None:
         if not self.absent or not len(rows):

@@ -9,7 +9,7 @@ from dgaal_cli.methods.base import TaskShape
 from dgaal_cli.methods.labeled_unlabeled import TITLE
 from dgaal_cli.methods.vaal_family.draws import PoolDraws, PoolRows
 from dgaal_cli.methods.vaal_family.game import GameRules
-from dgaal_cli.methods.vaal_family.method import PoolSampling
+from dgaal_cli.methods.vaal_family.method import PoolSampling, vae_for
 from dgaal_cli.methods.vaal_family.vae import ImagePoolDiscriminator, PoolDiscriminator, Vae
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.deploy import Sampler, UnlabeledSampler
@@ -101,22 +101,17 @@ class Vaal(PoolSampling):
 
     def __init__(self, config: Config, shape: TaskShape) -> None:
         net, kind = config.network, config.vaal.representation
-        sizes = {
-            "channels": shape.channels,
-            "image_size": shape.image_size,
-            "width": config.vaal.width,
-        }
         discriminator: nn.Module | None = PoolDiscriminator(
             inputs=net.latent, hidden=net.latent_hidden
         )
         if kind == "image":
-            discriminator = ImagePoolDiscriminator(**sizes)
+            discriminator = _image_discriminator(config, shape)
         elif kind == "none":
             discriminator = None
         super().__init__(
             config,
             shape,
-            vae=None if kind == "image" else Vae(**sizes, latent=net.latent),
+            vae=None if kind == "image" else vae_for(config, shape, latent=net.latent),
             discriminator=discriminator,
         )
         self.kind = kind
@@ -174,10 +169,19 @@ class Vaal(PoolSampling):
         if self.discriminator is not None:
             return super().sampler(data)
         sampler = CentroidSampler(self.vae, self.classifier).to(data.device)
-        labeled = data.pixels[data.labeled_rows]
+        labeled = data.inputs[data.labeled_rows]
         with evaluating(sampler):
             parts = [torch.stack(sampler.posterior(x)) for x in batches(labeled, data.device)]
         center = torch.cat(parts, 1).mean(1)
         sampler.center_mean.copy_(center[0])
         sampler.center_deviation.copy_(center[1])
         return sampler
+
+
+def _image_discriminator(config: Config, shape: TaskShape) -> nn.Module:
+    """Build the D that sees images, or their features."""
+    if shape.width:
+        return PoolDiscriminator(inputs=shape.width, hidden=config.network.latent_hidden)
+    return ImagePoolDiscriminator(
+        channels=shape.channels, image_size=shape.image_size, width=config.vaal.width
+    )

@@ -30,7 +30,7 @@ from dgaal_cli.methods.vaal_family.game import (
     kl_divergence,
 )
 from dgaal_cli.methods.vaal_family.samplers import LatentSampler, PoolSampler
-from dgaal_cli.methods.vaal_family.vae import PoolDiscriminator, Vae
+from dgaal_cli.methods.vaal_family.vae import FeatureVae, PoolDiscriminator, Vae
 from dgaal_cli.networks.deploy import Deployed, Sampler
 from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.data import RoundData, spread_rows
@@ -55,7 +55,29 @@ def latent_networks(
     """Build a VAE and a D on its latents and conditions; other arguments as in their classes."""
     net = config.network
     latent = latent or net.latent
-    vae = Vae(
+    vae = vae_for(config, shape, latent=latent, decoded=decoded, conditions=conditions)
+    inputs = latent + conditions
+    return vae, PoolDiscriminator(inputs=inputs, hidden=net.latent_hidden, layers=layers)
+
+
+def vae_for(
+    config: Config,
+    shape: TaskShape,
+    *,
+    latent: int,
+    decoded: int | None = None,
+    conditions: int = 0,
+) -> Vae:
+    """Build a VAE of images, or of features in a workspace with a pretrained encoder."""
+    if shape.width:
+        return FeatureVae(
+            width=shape.width,
+            hidden=config.network.latent_hidden,
+            latent=latent,
+            decoded=decoded,
+            conditions=conditions,
+        )
+    return Vae(
         channels=shape.channels,
         image_size=shape.image_size,
         width=config.vaal.width,
@@ -63,8 +85,6 @@ def latent_networks(
         decoded=decoded,
         conditions=conditions,
     )
-    inputs = latent + conditions
-    return vae, PoolDiscriminator(inputs=inputs, hidden=net.latent_hidden, layers=layers)
 
 
 class PoolSampling(ByScore):
@@ -129,7 +149,7 @@ class PoolSampling(ByScore):
     def rules(self, *, is_game: bool) -> GameRules:
         """Return the configured weights; without a game the VAE is trained alone."""
         config = self.config.vaal
-        values = self.shape.image_size**2 * self.shape.channels
+        values = self.shape.width or self.shape.image_size**2 * self.shape.channels
         kappa = config.kappa or balanced_kappa(
             decoder_variance=config.decoder_variance, beta=config.beta, values=values
         )
@@ -213,7 +233,7 @@ class PoolSampling(ByScore):
         """Return D's input for every pool row, ``(N, Z)``, with the encoder in eval mode."""
         assert self.vae is not None
         with evaluating(self.vae):
-            return encode_rows(self.vae, data.pixels, data.device)
+            return encode_rows(self.vae, data.inputs, data.device)
 
     def targets(self, data: RoundData) -> Tensor | None:
         """Return D's targets for every pool row, float ``(N,)``, or None for 1 and 0."""
@@ -245,7 +265,7 @@ class PoolSampling(ByScore):
         sampler = self.sampler(data).to(data.device)
         judge = cast("PoolSampler", sampler).judge
         with evaluating(sampler):
-            scores = encode_rows(lambda x: judge(x)[0], data.pixels[rows], data.device)
+            scores = encode_rows(lambda x: judge(x)[0], data.inputs[rows], data.device)
         return scores.float().cpu().numpy()
 
     def health(self, data: RoundData) -> dict[str, float]:
@@ -282,8 +302,8 @@ class PoolSampling(ByScore):
         return None
 
     def sample_images(self, data: RoundData) -> SyntheticBatch | None:
-        """Reconstructions of pool images, evenly spread."""
-        if self.vae is None:
+        """Reconstructions of pool images, evenly spread; None on features."""
+        if self.vae is None or self.shape.width:
             return None
         rows = spread_rows(np.arange(len(data.pixels)), MAX_SAMPLES)
         x = normalize(data.images(torch.from_numpy(rows)))
@@ -298,7 +318,7 @@ class PoolSampling(ByScore):
         if self.vae is None or not len(rows):
             return random_ranking(data, count, seed, strategy="random (nothing to tell apart yet)")
         with evaluating(self.vae):
-            z = encode_rows(self.vae, data.pixels[rows], data.device).cpu().numpy()
+            z = encode_rows(self.vae, data.inputs[rows], data.device).cpu().numpy()
         positions = typical_points(z, count, seed=seed)
         return ranking_of_typical(rows, positions, why="nothing to tell apart yet")
 
@@ -318,7 +338,7 @@ class PoolSampling(ByScore):
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         error = 0.0
         with evaluating(vae):
-            for images in batches(data.pixels[rows], data.device):
+            for images in batches(data.inputs[rows], data.device):
                 means, log_variances = vae.encode(images)
                 redrawn = vae.decode(means, self.condition(images))
                 error += float(((redrawn - images) ** 2).sum())

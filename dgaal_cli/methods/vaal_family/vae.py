@@ -97,7 +97,7 @@ class Vae(nn.Module):
         self.log_variance = nn.Linear(widths[-1] * MAP_SIDE**2, latent)
         self.latent = latent
         self.decoded = latent if decoded is None else decoded
-        self.decoder = VaeDecoder(channels, widths, self.decoded + conditions)
+        self.decoder: nn.Module = VaeDecoder(channels, widths, self.decoded + conditions)
         self._initialize()
 
     def _initialize(self) -> None:
@@ -147,6 +147,34 @@ class VaeDecoder(nn.Module):
         """Return images ``(B, C, H, W)`` for z ``(B, inputs)``; not squashed, as published."""
         flat = self.expand(z)
         return self.body(flat.view(len(flat), self.width, self.side, self.side))
+
+
+class FeatureVae(Vae):
+    """The VAE with perceptrons of one hidden layer instead of convolutions, for features.
+
+    Args:
+        width: Numbers D in a row of features.
+        hidden: Units of the hidden layers.
+        latent: As in ``Vae``, and so are the others.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        hidden: int,
+        latent: int,
+        decoded: int | None = None,
+        conditions: int = 0,
+    ) -> None:
+        nn.Module.__init__(self)  # other layers than Vae's, under the same names
+        self.body = Chain(nn.Linear(width, hidden), nn.ReLU())
+        self.mean = nn.Linear(hidden, latent)
+        self.log_variance = nn.Linear(hidden, latent)
+        self.latent = latent
+        self.decoded = latent if decoded is None else decoded
+        inputs = self.decoded + conditions
+        self.decoder = Chain(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, width))
 
 
 class PoolDiscriminator(nn.Module):
