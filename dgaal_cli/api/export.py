@@ -63,11 +63,17 @@ def export(
         listener: Receives ``ArtifactWritten``.
 
     Raises:
-        UsageError: Nothing is trained, there is nothing to export, or int8 is requested without a
-            sampler.
+        UsageError: Nothing is trained, there is nothing to export, the networks learn from
+            features, or int8 is requested without a sampler.
         CheckFailedError: An exported file does not compute the same values as the network.
         BusyError: Another process trains in this workspace.
     """
+    if config.encoder.source != "pixels":
+        raise UsageError(
+            f"the task model learns from the features of encoder '{config.encoder.source}', and a "
+            "file of encoder and task model cannot be exported yet; use --encoder pixels in "
+            "'dgaal init' to export"
+        )
     with workspace.lock("train", doing="exporting"), open_store(workspace) as store:
         trained = load_round(workspace, config, store, emit=listener)
         jobs = export_jobs(workspace, config, trained)

@@ -10,11 +10,12 @@ from label_workspaces import make_workspace
 from onnx_models import WIDTH, image_model
 from PIL import Image
 
+from dgaal_cli.api.export import export
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
 from dgaal_cli.data import pool
-from dgaal_cli.errors import ConfigError
+from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.events import Warned
 from dgaal_cli.features.cache import cache_folder
 from dgaal_cli.methods.configuration import configuration
@@ -126,3 +127,9 @@ def test_a_changed_image_is_left_out_although_the_cache_has_its_features(workspa
 def test_methods_that_draw_are_refused_by_name(workspace):
     with pytest.raises(ConfigError, match=r"'gaal' learns from pixels.*use --encoder pixels"):
         configuration(workspace, "method=gaal")
+
+
+def test_export_is_refused_because_the_encoder_would_be_missing(workspace):
+    with pytest.raises(UsageError, match=r"features of encoder .*cannot be exported yet") as found:
+        export(workspace, configuration(workspace), formats=("onnx",))
+    assert found.value.exit_code == 2
