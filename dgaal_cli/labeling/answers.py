@@ -8,11 +8,19 @@ import dataclasses
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.open_round import OpenRound
-from dgaal_cli.labeling.standing_answers import StandingAnswer, answer_of_undone, standing_answers
+from dgaal_cli.labeling.standing_answers import (
+    StandingAnswer,
+    answer_of_undone,
+    labels_of_others,
+    standing_answers,
+)
 from dgaal_cli.labeling.view import Press, join_notices
+from dgaal_cli.store.fold import standing_events
 from dgaal_cli.store.records import Answer, AnswerKind
 
 _SUPERSEDED = "nothing changed: what was imported for this image later counts"
+
+_NOT_THE_LABEL = "saved, but another annotator's answer counts; 'dgaal labels adjudicate' decides"
 
 
 class Answers:
@@ -105,10 +113,13 @@ class Answers:
     # Earlier answers
 
     def given(self) -> tuple[StandingAnswer, ...]:
-        """Return this annotator's current answers of all rounds, newest first."""
+        """Return this annotator's current answers and all other labels, newest first."""
         flagged = {item.item_id for item in self._store.flagged()}
         answers = standing_answers(self._store.events(annotator=self._round.annotator))
-        answers = [answer for answer in reversed(answers) if answer.kind != "skip"]
+        answers = [answer for answer in answers if answer.kind != "skip"]
+        own = {answer.item_id for answer in answers}
+        answers += labels_of_others(self._store.labels(), own)
+        answers.sort(key=lambda answer: answer.event_id, reverse=True)
         predictions = self._round.learner.task_model([answer.item_id for answer in answers])
         return tuple(
             dataclasses.replace(
@@ -130,14 +141,25 @@ class Answers:
                 take_next=False,
             )
 
-    def change(self, press: Press) -> None:
-        """Change the answer of an image; undo works as for other answers."""
+    def change(self, press: Press) -> str:
+        """Change the answer of an image; return a notice if another answer stays the label.
+
+        The label of an image that only others answered is changed by a decision. Undo works as for
+        other answers.
+        """
         self._ids.forget()
+        answer = self._round.stored_form(press, None)
+        events = self._store.events(item_id=press.item_id, annotator=self._round.annotator)
+        own = [event.says for event in standing_events(events) if event.says != "skip"]
+        if answer.label is not None and own in ([], ["adjudicate"]):
+            answer = dataclasses.replace(answer, kind="adjudicate")
         self._store.submit(
-            self._round.stored_form(press, None),
+            answer,
             annotator=self._round.annotator,
             session=self._round.session_id,
             take_next=False,
         )
         self._round.stats.recount()
         self._round.relearn([press.item_id])
+        found = self._store.verdicts(items={press.item_id})
+        return "" if found.get(press.item_id) == answer.label else _NOT_THE_LABEL

@@ -153,7 +153,7 @@ class LabelSession:
         return self.view(note=f"added class {self._store.add_class(name).name}")
 
     def review(self) -> tuple[StandingAnswer, ...]:
-        """Return this annotator's current answers of all rounds, newest first."""
+        """Return this annotator's current answers and all other labels, newest first."""
         return self._answers.given()
 
     def flag_answer(self, item_id: ItemId, *, is_flagged: bool) -> LabelView:
@@ -165,8 +165,7 @@ class LabelSession:
         """Change the answer of an image."""
         if not self._round.is_unchanged(press.item_id, is_seen=True):
             return self.view(note="not saved", is_refused=True)
-        self._answers.change(press)
-        return self.view()
+        return self.view(note=self._answers.change(press))
 
     def grid(self) -> tuple[QueryImage, ...]:
         """Return the images to confirm, by class, highest confidence first."""

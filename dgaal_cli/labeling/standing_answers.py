@@ -1,11 +1,11 @@
 """Each annotator's current answers, folded from the event history."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.fold import standing_events
-from dgaal_cli.store.records import EventRecord, Label, ShownAs, Undone
+from dgaal_cli.store.records import EventRecord, Label, LabelRecord, ShownAs, Undone
 
 BLIND_NOTE = "hints=blind"
 """Note of an answer to an image that was shown without a hint although hints were on."""
@@ -30,6 +30,8 @@ class StandingAnswer:
     ui: ShownAs | None = None
     is_blind: bool = False
     is_flagged: bool = False
+    given_by: str = ""
+    """Another annotator, whose answer is the label; empty for one's own answers."""
 
     @property
     def is_hinted(self) -> bool:
@@ -54,6 +56,26 @@ class StandingAnswer:
 def standing_answers(events: Iterable[EventRecord]) -> list[StandingAnswer]:
     """Fold one annotator's events into the current answers, one per item, oldest first."""
     return [_answer_of(event) for event in standing_events(events)]
+
+
+def labels_of_others(
+    labels: Iterable[LabelRecord], own: Collection[ItemId]
+) -> list[StandingAnswer]:
+    """Convert the labels that other annotators or imports gave to images without an own answer."""
+    return [
+        StandingAnswer(
+            event_id=record.event_id,
+            item_id=record.item_id,
+            sample_id=record.sample_id,
+            is_synthetic=record.is_synthetic,
+            kind="label",
+            label=record.label,
+            round=record.round,
+            given_by=record.annotator,
+        )
+        for record in labels
+        if record.item_id not in own and record.provenance != "inherited"
+    ]
 
 
 def answer_of_undone(undone: Undone) -> StandingAnswer:

@@ -239,7 +239,7 @@ class ReviewScreen(AnswerScreen):
             block_until_saved(self, outcome, text, clock=clock, retry=self._send)
             return
         self.pending, self.view = None, outcome
-        if self.view.is_refused:
+        if self.view.is_refused or self.view.note:
             self.note = show(self.view.note)
         else:
             undo = key_of(self.keymap, "undo")

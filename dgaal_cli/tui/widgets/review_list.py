@@ -101,5 +101,7 @@ def _line(
         )
     if width >= 50:
         left.append((f"  {show(answer.sample_id)}", theme.FAINT))
+    if answer.given_by:
+        left.append((f"  by {show(answer.given_by)}", theme.FAINT))
     number = f" r{answer.round}" if answer.round is not None else ""
     return tuple(left), ((number, theme.DIM),)

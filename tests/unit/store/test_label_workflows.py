@@ -14,6 +14,7 @@ from dgaal_cli.config.load import load_config
 from dgaal_cli.errors import BusyError, UsageError, WorkspaceError
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.labeling.view import Press
+from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import Answer, ImportedLabel, Label, Query, QueryEntry
 from dgaal_cli.store.sqlite import backups
@@ -337,3 +338,38 @@ def test_csv_that_another_program_wrote_back_is_read(workspace, tmp_path):
     table.write_text("file_name;label\n1.png;dog\n")
     result = run(workspace, "labels", "import", str(table))
     assert "separated by ';', write commas" in str(result.exception)
+
+
+def test_review_lists_labels_of_others_and_decides_them(workspace):
+    with open_store(workspace) as store:
+        cat, dog = (as_label(record.uid) for record in store.classes())
+        store.import_labels(
+            [
+                ImportedLabel(
+                    sample_id=SampleId(f"{number}.png"), label=cat, annotator=who, at="2020-01-01"
+                )
+                for number, who in ((1, SOURCE), (2, "eve"))
+            ]
+        )
+    config = load_config(workspace.config_path, environment={})
+    with label(workspace, config, annotator="sam") as session:
+        session.open()
+        listed = {answer.sample_id: answer.given_by for answer in session.review()}
+        assert listed == {"0.png": "", "1.png": SOURCE, "2.png": "eve"}
+        for label_, name in ((dog, "dog"), (cat, "cat"), (dog, "dog")):
+            for given in session.review():
+                press = Press(
+                    op_id=f"{name}{given.event_id}",
+                    kind="label",
+                    item_id=given.item_id,
+                    label=label_,
+                    elapsed_ms=9,
+                )
+                assert session.change(press).note == ""
+            with open_store(workspace, read_only=True) as store:
+                assert {record.label for record in store.labels()} == {label_}
+                assert store.disputed_ids() == set()
+        assert not any(answer.given_by for answer in session.review())
+        with open_store(workspace, read_only=True) as store:
+            kinds = {a.sample_id: a.kind for a in store.answers() if a.annotator == "sam"}
+        assert kinds == {"0.png": "label", "1.png": "adjudicate", "2.png": "adjudicate"}
