@@ -88,7 +88,7 @@ def make(
                     _copy(database.connection, temporary)
                     target = folder / f"{name}.db"
                 else:
-                    temporary.write_bytes(deltas.collect(database.connection, found[1]))
+                    deltas.collect(database.connection, found[1], temporary)
                     events = watermark(database.connection)
                     target = folder / f"{name}-{events}{deltas.SUFFIX}"
             if found is not None and not _is_sound(found[0].chain[:2]):

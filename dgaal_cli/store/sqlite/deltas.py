@@ -8,8 +8,9 @@ whole, and the columns of ``item`` that change. What ``projection`` computes is 
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -44,6 +45,8 @@ Marks = dict[str, tuple[int, str]]
 ``GENERATION`` has a mark, too, if images got other names."""
 
 _BATCH = 1000
+_DIGEST_CHARS = 64
+_PART_BYTES = 1 << 20
 # One text of changed columns for all images in their order; an image with the defaults has none.
 _STATES = """CREATE TABLE delta.item_states AS SELECT group_concat(CASE
     WHEN need = 1 AND fence = 0 AND state = 'ok' THEN '' ELSE need || ' ' || fence || ' ' || state
@@ -71,8 +74,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
     header: Header
     sha256: str
-    body: bytes
-    """The compressed database."""
+    path: Path
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,13 +110,37 @@ def continues(connection: sqlite3.Connection, base: Base) -> bool:
     )
 
 
-def collect(connection: sqlite3.Connection, base: Base) -> bytes:
-    """Return the content of a delta file with what the store has in addition to ``base``.
+def collect(connection: sqlite3.Connection, base: Base, target: Path) -> None:
+    """Write a delta file with what the store has in addition to ``base``.
 
     The caller holds the store's gate, and no transaction is open.
+
+    Args:
+        connection: Connection to the store.
+        base: The backup that the delta continues.
+        target: New file in a folder of temporary files; a database is written next to it.
+
+    Raises:
+        OSError, sqlite3.Error: A file cannot be written.
     """
-    connection.execute("ATTACH ':memory:' AS delta")
+    rows = target.with_name("rows.db")
+    header = msgspec.json.encode(_copy_rows(connection, base, rows)) + b"\n"
+    digest = hashlib.sha256(header)
+    with rows.open("rb") as source, target.open("xb") as stream:
+        stream.write(b"0" * _DIGEST_CHARS + b"\n" + header)
+        for part in _compressed(source):
+            digest.update(part)
+            stream.write(part)
+        stream.seek(0)
+        stream.write(digest.hexdigest().encode())
+
+
+def _copy_rows(connection: sqlite3.Connection, base: Base, target: Path) -> Header:
+    """Write the new rows to a database: an import has too many for memory."""
+    connection.execute("ATTACH ? AS delta", (f"{target.absolute().as_uri()}?mode=rwc",))
     try:
+        connection.execute("PRAGMA delta.journal_mode = OFF")  # the file is temporary
+        connection.execute("PRAGMA delta.synchronous = OFF")
         connection.execute("BEGIN")
         try:
             for table in WHOLE:
@@ -132,30 +158,69 @@ def collect(connection: sqlite3.Connection, base: Base) -> bytes:
                 events=watermark(connection),
                 marks=read_marks(connection),
             )
-            body = zlib.compress(connection.serialize(name="delta"))
-        finally:
-            connection.execute("ROLLBACK")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
     finally:
         connection.execute("DETACH delta")
-    content = msgspec.json.encode(header) + b"\n" + body
-    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+    return header
+
+
+def _compressed(source: BinaryIO) -> Iterator[bytes]:
+    compressor = zlib.compressobj()
+    while part := source.read(_PART_BYTES):
+        yield compressor.compress(part)
+    yield compressor.flush()
 
 
 def read(path: Path) -> Delta:
-    """Read a delta file and check its digest.
+    """Read what a delta file says about itself, and check its digest.
 
     Raises:
         WorkspaceError: The file is missing, damaged or not a delta.
     """
     try:
-        digest, _, content = path.read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != digest:
-            raise WorkspaceError(f"{path} is damaged or not a backup of dgaal")
-        line, _, body = content.partition(b"\n")
-        header = msgspec.json.decode(line, type=Header)
+        with path.open("rb") as stream:
+            digest = stream.read(_DIGEST_CHARS)
+            found = hashlib.sha256()
+            header = b""
+            if stream.read(1) == b"\n":
+                header = stream.readline()
+                found.update(header)
+                while part := stream.read(_PART_BYTES):
+                    found.update(part)
+        if found.hexdigest().encode() != digest:
+            raise _damage(path)
+        return Delta(
+            header=msgspec.json.decode(header, type=Header), sha256=digest.decode(), path=path
+        )
     except (OSError, msgspec.MsgspecError) as error:
-        raise WorkspaceError(f"{path} cannot be read as a backup of dgaal: {error}") from error
-    return Delta(header=header, sha256=digest.decode(), body=body)
+        raise _unreadable(path, error) from error
+
+
+def _rows(delta: Delta) -> bytes:
+    """Return the database of a delta; the bytes that are used are those that are checked.
+
+    Raises:
+        WorkspaceError: The file is missing, or it was changed since it was read.
+    """
+    try:
+        content = delta.path.read_bytes()[_DIGEST_CHARS + 1 :]
+    except OSError as error:
+        raise _unreadable(delta.path, error) from error
+    if hashlib.sha256(content).hexdigest() != delta.sha256:
+        raise _damage(delta.path)
+    return zlib.decompress(content.partition(b"\n")[2])
+
+
+def _unreadable(path: Path, error: Exception) -> WorkspaceError:
+    return WorkspaceError(f"{path} cannot be read as a backup of dgaal: {error}")
+
+
+def _damage(path: Path) -> WorkspaceError:
+    return WorkspaceError(f"{path} is damaged or not a backup of dgaal")
 
 
 def apply(connection: sqlite3.Connection, deltas: Iterable[Delta]) -> None:
@@ -207,7 +272,7 @@ def _mark(
 def _add(connection: sqlite3.Connection, delta: Delta) -> str:
     """Add the rows of a delta and return the changed columns of its images."""
     connection.execute("ATTACH ':memory:' AS delta")
-    connection.deserialize(zlib.decompress(delta.body), name="delta")
+    connection.deserialize(_rows(delta), name="delta")
     tables = connection.execute("SELECT name FROM delta.sqlite_schema WHERE type = 'table'")
     for table in {name for (name,) in tables.fetchall()} - {"item_states"}:
         if table in delta.header.whole:

@@ -1,5 +1,6 @@
 import dataclasses
 import random
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -273,3 +274,29 @@ def test_each_table_is_in_a_delta_or_computed():
     tables = {name for kind, name, _ in schema.objects(connection) if kind == "table"}
     computed = {"answer", "flagged", "verdict"}
     assert tables == {*deltas.GROWING, *deltas.WHOLE} | computed
+
+
+def test_delta_is_made_after_one_failed_for_lack_of_room(asked, path):
+    asked.store.back_up()
+    asked.submit("sam", "label", 3, asked.cat)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (0, 4096, 40_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            with pytest.raises(StorageError):
+                asked.store.back_up()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert len(list(backups.folder_of(path).iterdir())) == 1
+    assert backups.verify(asked.store.back_up()) == 1
+    assert backups.existing(path)[0].suffix == deltas.SUFFIX
+    assert asked.store.check() == []
+
+
+def test_delta_that_was_changed_since_it_was_read_is_refused(asked):
+    asked.store.back_up()
+    asked.submit("sam", "label", 3, asked.cat)
+    delta = deltas.read(asked.store.back_up())
+    delta.path.write_bytes(delta.path.read_bytes()[:-1])
+    with asked.store.database.read() as connection, pytest.raises(WorkspaceError, match="damaged"):
+        deltas.apply(connection, [delta])
