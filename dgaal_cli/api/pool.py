@@ -13,7 +13,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.pool_comparison import PoolPlan, compare
-from dgaal_cli.rounds.pool_growth import note_folders
+from dgaal_cli.rounds.pool_growth import are_folders_noted, note_folders
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import PoolChange, PoolFile
@@ -123,7 +123,8 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
     check_pool(workspace.root, config.pool.source, files, lambda _: plan.finds_any)
     if plan.is_empty:
         known.set_container(source.stamp())
-        note_folders(workspace, config, _names(store), began_ns=began_ns)
+        if not are_folders_noted(workspace, config):
+            note_folders(workspace, config, _names(store), began_ns=began_ns)
     known.save(workspace.cache_path)
     folder = folder_of(workspace.root, config.pool.source)
     away = {

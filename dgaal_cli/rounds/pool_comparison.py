@@ -198,37 +198,48 @@ class _Look:
 
     def _unread(self) -> Iterator[Entry]:
         """Yield the entries to decode; note the others."""
+        by_name, known, listed, at_first = (
+            self._by_name,
+            self._known,
+            self.listed,
+            self._at_first,
+        )
         for entry in self._source.entries():
-            name = entry.id
-            self.listed.add(name)
-            if isinstance(entry.read, FileBytes):
-                digest = self._digest(entry, entry.read)
-                if digest is not None:
-                    self._note(name, digest)
+            name, read = entry.id, entry.read
+            listed.add(name)
+            if not isinstance(read, FileBytes):
+                yield entry
+                continue
+            try:
+                status = os.stat(read.path)  # noqa: PTH116 - hot
+            except OSError:  # gone since it was listed, or a name in a manifest without a file
+                listed.discard(name)
+                continue
+            digest = known.digest(name, status)
+            file = by_name.get(name)
+            if file is not None and file.is_first and digest == file.sha256:
+                if name not in self._was_unreadable:  # the usual case, without further calls
+                    at_first.add(file.item_id)
                     continue
-                if name in self._unstable or name not in self._before:
-                    continue
-            yield entry
+            elif digest is None and file is not None and name not in self._was_unreadable:
+                digest = self._read_digest(name, read, status)
+            if digest in self._by_content and name not in self._was_unreadable:
+                self._note(name, digest)
+            elif name not in self._unstable:
+                self._before[name] = status
+                yield entry
 
-    def _digest(self, entry: Entry, read: FileBytes) -> bytes | None:
-        """Return the digest of a file with the content of an image; None if it must be decoded."""
-        name = entry.id
-        try:
-            status = os.stat(read.path)  # noqa: PTH116 - hot
-        except OSError:  # gone since it was listed, or a name in a manifest without a file
-            self.listed.discard(name)
-            return None
+    def _read_digest(self, name: SampleId, read: FileBytes, status: os.stat_result) -> bytes | None:
+        """Read a file that had an image; None if it cannot be read, or changed meanwhile."""
         self._before[name] = status
-        if name in self._was_unreadable:
+        try:
+            digest = image_digest(read())
+        except UnreadableImageError:
             return None
-        digest = self._known.digest(name, status)
-        if digest is None and name in self._by_name:
-            with contextlib.suppress(UnreadableImageError):
-                digest = image_digest(read())
-                if not self._is_stable(name, read):
-                    return None
-                self._known.add(name, status, digest)
-        return digest if digest in self._by_content else None
+        if not self._is_stable(name, read):
+            return None
+        self._known.add(name, status, digest)
+        return digest
 
     def _is_stable(self, name: SampleId, read: FileBytes) -> bool:
         """Check that a file has not changed since before it was read."""

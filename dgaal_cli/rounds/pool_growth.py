@@ -38,6 +38,14 @@ def note_folders(
     save_folders(workspace.cache_path, path, names, began_ns=began_ns)
 
 
+def are_folders_noted(workspace: Workspace, config: Config) -> bool:
+    """Return whether no folder of the pool has changed since ``note_folders``."""
+    spec = config.pool.source
+    path = folder_of(workspace.root, spec) or _path(workspace, spec)
+    noted = noted_folders(workspace.cache_path, path)
+    return bool(noted) and not any(noted.values())
+
+
 def growth_notice(workspace: Workspace, config: Config, store: Store) -> str:
     """Return a sentence about new files in the pool; empty if none was noticed.
 
