@@ -40,6 +40,7 @@ def tiff(
     nodata: str = "",
     alpha: int | None = None,
     order: str = "<",
+    orientation: int = 1,
 ) -> bytes:
     """Return an uncompressed TIFF of samples (H, W) or (H, W, C); 12 bits are packed."""
     height, width = samples.shape[:2]
@@ -58,6 +59,7 @@ def tiff(
         (259, "H", (1,)),
         (262, "H", (photometric,)),
         (273, "I", (0,)),
+        (274, "H", (orientation,)),
         (277, "H", (bands,)),
         (278, "I", (height,)),
         (279, "I", (len(body),)),

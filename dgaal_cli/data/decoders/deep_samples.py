@@ -5,14 +5,13 @@ transparent or as without data. Pillow's own conversion clips 16 bits at 255, ta
 does not invert 16-bit WhiteIsZero, and ignores a transparent value of 2, 4 or 16 bits.
 """
 
+import io
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dgaal_cli.data.decoders.base import DecodedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
     from PIL import Image
 
@@ -20,6 +19,19 @@ _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _NODATA = 262, 258, 339, 42113
 """Tags of TIFF; the last is GDAL's."""
 _SIGNED, _FLOAT = 2, 3
 """Values of the tag SampleFormat."""
+_ORIENTATION = 274
+_STORED = {
+    "I;16": "<u2",
+    "I;16B": ">u2",
+    "I;16S": "<i2",
+    "I;16BS": ">i2",
+    "I;32N": "<u4",
+    "I;32S": "<i4",
+    "I;32BS": ">i4",
+    "F;32F": "<f4",
+    "F;32BF": ">f4",
+}
+"""Pillow's raw mode of whole samples -> type of the bytes in the file."""
 _LOW_ORDER = {"16L": "16B", "16B": "16L", "16N": "16B"}
 """Pillow keeps the high byte of 16-bit color: the byte order that yields the low byte instead.
 
@@ -63,28 +75,26 @@ def read_header(image: "Image.Image") -> Header | None:
     return Header(32, (0, 1)) if image.mode == "F" else None
 
 
-def read_samples(
-    image: "Image.Image", header: Header, reopen: "Callable[[], Image.Image]"
-) -> DecodedImage:
+def read_samples(image: "Image.Image", header: Header, data: bytes) -> DecodedImage:
     """Return the samples of a loaded image.
 
     Args:
         image: Loaded image.
         header: Of the same image.
-        reopen: Opens the same file again; used for 16-bit color.
+        data: The file, which 16-bit color is read from again.
     """
     import numpy as np
 
     hidden: npt.NDArray[Any] | None = None
     samples: npt.NDArray[Any] = np.asarray(image)
     if header.color:
-        samples, alpha = _join_bytes(samples, header.color, reopen)
+        samples, alpha = _join_bytes(samples, header.color, data)
         hidden = equals(samples, header.nodata)
         if alpha is not None and "a" not in header.color:  # "a": multiplied by alpha already
             samples = on_black(samples, alpha, 65535)
     else:
         if header.dtype:
-            samples = samples.astype(np.dtype(header.dtype), casting="unsafe")
+            samples = samples.astype(np.dtype(header.dtype), casting="unsafe", copy=False)
         hidden = equals(samples, header.nodata)
         if image.mode not in ("L", "RGB") and samples.dtype == np.uint8:
             samples = np.asarray(image.convert("RGB"))
@@ -92,6 +102,49 @@ def read_samples(
     return DecodedImage(
         samples, width, height, header.depth, header.value_range, header.is_inverted, hidden
     )
+
+
+def read_stored(image: "Image.Image", header: Header, data: bytes) -> DecodedImage | None:
+    """Return gray samples of a TIFF that are stored as they are; None if they are not.
+
+    Pillow would copy them several times.
+
+    Args:
+        image: Opened image, not loaded.
+        header: Of the same image.
+        data: The file.
+    """
+    import numpy as np
+
+    tiles: Any = getattr(image, "tile", None) or ()
+    dtype = _STORED.get(_raw_mode(image))
+    if image.format != "TIFF" or header.color or dtype is None:
+        return None
+    width, height = image.size
+    row_bytes = width * np.dtype(dtype).itemsize
+    start = expected = tiles[0].offset
+    row = 0
+    for tile in tiles:
+        left, top, right, low = tile.extents
+        is_next = (left, top, right, tile.offset) == (0, row, width, expected)
+        if tile.codec_name != "raw" or not is_next or tile.args[1] != 0:
+            return None
+        expected, row = expected + (low - top) * row_bytes, low
+    if row != height or expected > len(data):
+        return None
+    stored: npt.NDArray[Any] = np.frombuffer(data, dtype, width * height, start)
+    samples = stored.reshape(height, width)
+    orientation = int(cast("Any", image).tag_v2.get(_ORIENTATION, 1))
+    decoded = DecodedImage(
+        samples,
+        width,
+        height,
+        header.depth,
+        header.value_range,
+        header.is_inverted,
+        equals(samples, header.nodata),
+    )
+    return turn(decoded, orientation if 1 <= orientation <= 8 else 1)
 
 
 def turn(decoded: DecodedImage, orientation: int) -> DecodedImage:
@@ -163,27 +216,28 @@ def _raw_mode(image: "Image.Image") -> str:
 
 
 def _join_bytes(
-    high: "npt.NDArray[Any]", raw: str, reopen: "Callable[[], Image.Image]"
+    high: "npt.NDArray[Any]", raw: str, data: bytes
 ) -> "tuple[npt.NDArray[Any], npt.NDArray[Any] | None]":
     """Return 16-bit color or gray, and its alpha channel."""
     import numpy as np
 
     if raw == _GRAY_ALPHA:  # Pillow takes its four bytes for four channels
-        pair = _decode_as(raw, "RGBA", reopen).astype(np.uint16)
+        pair = _decode_as(raw, "RGBA", data).astype(np.uint16)
         return pair[:, :, 0] << 8 | pair[:, :, 1], pair[:, :, 2] << 8 | pair[:, :, 3]
     order = raw[-3:]
     if "a" in raw:  # without Pillow's division by alpha
-        high = _decode_as("RGBa", "RGBA", reopen)
-    swapped = _decode_as(order, _LOW_ORDER[order], reopen, also=("RGBa", "RGBA"))
+        high = _decode_as("RGBa", "RGBA", data)
+    swapped = _decode_as(order, _LOW_ORDER[order], data, also=("RGBa", "RGBA"))
     samples = high.astype(np.uint16) << 8 | swapped
     return samples[:, :, :3], samples[:, :, 3] if samples.shape[2] == 4 else None
 
 
 def _decode_as(
-    old: str, new: str, reopen: "Callable[[], Image.Image]", also: tuple[str, str] = ("", "")
+    old: str, new: str, data: bytes, also: tuple[str, str] = ("", "")
 ) -> "npt.NDArray[Any]":
     """Decode a file again with other raw modes: those of its tiles, with ``old`` replaced."""
     import numpy as np
+    from PIL import Image
 
     def changed(args: Any) -> Any:
         if isinstance(args, tuple):
@@ -191,7 +245,7 @@ def _decode_as(
             return (changed(parts[0]), *parts[1:])
         return args.replace(old, new).replace(*also)
 
-    with reopen() as image:
+    with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
         opened = cast("Any", image)
         opened.tile = [tile._replace(args=changed(tile.args)) for tile in opened.tile]
         return np.asarray(image)

@@ -8,13 +8,11 @@ import io
 from typing import TYPE_CHECKING
 
 from dgaal_cli.data.decoders.base import TOO_LARGE, DecodedImage, Target, check_size
-from dgaal_cli.data.decoders.deep_samples import read_header, read_samples, turn
+from dgaal_cli.data.decoders.deep_samples import read_header, read_samples, read_stored, turn
 from dgaal_cli.data.decoders.registry import not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from PIL import Image
 
 REDUCING_GAP = 3
@@ -36,16 +34,14 @@ def decode(data: bytes, kind: str, target: Target) -> DecodedImage:
 
     try:
         with Image.open(io.BytesIO(data), formats=(kind,)) as image:
-            return _decode(image, target, lambda: Image.open(io.BytesIO(data), formats=(kind,)))
+            return _decode(image, data, target)
     except UnidentifiedImageError:
         raise not_an_image() from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImageError(TOO_LARGE) from None
 
 
-def _decode(
-    image: "Image.Image", target: Target, reopen: "Callable[[], Image.Image]"
-) -> DecodedImage:
+def _decode(image: "Image.Image", data: bytes, target: Target) -> DecodedImage:
     width, height = image.size
     check_size(width, height)
     if target.reduces and target.side is not None:
@@ -53,10 +49,13 @@ def _decode(
     elif target.max_pixels is not None:
         _draft(image, target.max_pixels)
     header = read_header(image)
+    stored = None if header is None else read_stored(image, header, data)
+    if stored is not None:
+        return stored
     image.load()
     orientation = _orientation(image)
     if header is not None:
-        return turn(read_samples(image, header, reopen), orientation)
+        return turn(read_samples(image, header, data), orientation)
     if image.format == "TIFF" and image.size == (height, width):
         width, height = image.size  # Pillow rotated it while loading
     if orientation >= 5:

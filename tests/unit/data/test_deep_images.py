@@ -204,3 +204,38 @@ def test_control_pillows_own_conversion_is_caught(
     monkeypatch.setattr(pillow, "read_header", lambda image: deep_samples.Header(16, (0, 65535)))
     with pytest.raises((AssertionError, UnreadableImageError)):
         CASES[name]()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint32, np.int32, np.float32])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_samples_read_from_the_file_equal_those_that_pillow_copies(
+    dtype: type, order: str, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dgaal_cli.data.decoders import pillow
+
+    if (dtype, order) == (np.uint32, ">"):
+        pytest.skip("Pillow does not read it")
+    top = 1 if dtype is np.float32 else 30_000
+    samples = np.linspace(0, top, 35).reshape(5, 7).astype(dtype)
+    data = tiff(samples, order=order, orientation=orientation)
+    found = decode(data)
+    monkeypatch.setattr(pillow, "read_stored", lambda image, header, data: None)
+    np.testing.assert_array_equal(found, decode(data))
+    assert found.shape[:2] == ((5, 7) if orientation == 1 else (7, 5))
+    with pytest.raises(UnreadableImageError):
+        decode(data[:-1])
+
+
+def test_strips_in_another_order_are_read_in_the_order_of_the_image() -> None:
+    samples = np.arange(12, dtype=np.uint16).reshape(4, 3) << 10
+    stream = io.BytesIO()
+    tifffile = pytest.importorskip("tifffile")
+    tifffile.imwrite(stream, samples, rowsperstrip=1, photometric="minisblack")
+    data = bytearray(stream.getvalue())
+    with Image.open(io.BytesIO(bytes(data))) as image:
+        offsets = image.tag_v2[273]
+    assert len(offsets) == 4
+    swapped = struct.pack("<4I", *offsets[::-1])
+    data = bytes(data).replace(struct.pack("<4I", *offsets), swapped)
+    np.testing.assert_array_equal(decode(data)[:, :, 0], samples[::-1] >> 8)
