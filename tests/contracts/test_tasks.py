@@ -3,7 +3,9 @@
 It runs for classification and for a task of this suite whose labels are small masks.
 """
 
+import csv
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -17,6 +19,7 @@ from mask_task import PIXELS, MaskTask
 from dgaal_cli.api.labels import export_labels, import_labels, label_log
 from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import InputDataError, UsageError, WorkspaceError
+from dgaal_cli.escaping import cell
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.answers import Answers
@@ -275,6 +278,55 @@ def test_labels_survive_export_and_import_or_the_format_refuses(
             return {r.sample_id: case.task.text.to_text(r.label, names) for r in store.labels()}
 
         assert texts(other) == texts(case.store)
+
+
+@pytest.mark.parametrize("name", ANY_LABEL_FORMATS)
+def test_untouched_export_changes_nothing_after_classes_changed_their_names(
+    case: Case, name: str, tmp_path: Path
+):
+    for number, label in enumerate(case.labels, start=1):
+        case.submit("ann", number, label)
+        case.submit("bob", number, case.labels[0])
+    case.submit("boss", 2, case.labels[2], kind="adjudicate")
+    path = write(name, job_of(case), tmp_path)
+    first, second, _ = (record.name for record in case.store.classes())
+    for uid, new in zip((*case.uids[:2], case.uids[0]), ("other", first, second), strict=True):
+        case.store.rename_class(uid, new)
+    before = case.store.watermark(), case.current_labels()
+    found = resolve(
+        case.store, load_format(name).read(path), text=case.task.text, annotator="x",
+        may_add_classes=False,
+    )  # fmt: skip
+    case.store.import_labels(found.labels, new_classes=found.new_classes)
+    assert (case.store.watermark(), case.current_labels()) == before
+
+
+@pytest.mark.parametrize("name", ANY_LABEL_FORMATS)
+def test_edited_label_of_an_export_counts(case: Case, name: str, tmp_path: Path):
+    one, two, _ = case.labels
+    case.submit("ann", 1, one)
+    case.submit("ann", 2, two)
+    names = case.store.class_names()
+    old, new = (case.task.text.to_text(label, names) for label in (one, two))
+    path = write(name, job_of(case), tmp_path)
+    if name == "jsonl":
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert lines[0]["label"] == old
+        lines[0]["label"] = new
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        rows[0]["label"] = cell(new)
+        with path.open("w") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    found = resolve(
+        case.store, load_format(name).read(path), text=case.task.text, annotator="x",
+        may_add_classes=False,
+    )  # fmt: skip
+    case.store.import_labels(found.labels, new_classes=found.new_classes)
+    assert case.current_labels() == {1: two, 2: two}
 
 
 @pytest.mark.parametrize("name", ["coco", "labelstudio"])
