@@ -99,14 +99,15 @@ class TarSource(ContainerSource):
     def _group(self, group: list[tuple[Member, Read]]) -> Iterator[Entry]:
         sidecars = [item for item in group if item[0].name.lower().endswith(_LABEL_SUFFIXES)]
         sidecar_label = _label(sidecars) if sidecars else None
-        for member, read in group:
-            if not may_be_image(member.name):
-                continue
+        images = [item for item in group if may_be_image(item[0].name)]
+        has_main = any(not _is_part(member.name) for member, _ in images)
+        for member, read in images:
             label, split = label_and_split(member.name, self._layout)
-            name = f"{self._prefix}{member.name}"
+            if sidecar_label is not None:
+                label = None if has_main and _is_part(member.name) else sidecar_label
             yield Entry(
-                id=SampleId(name),
-                label=sidecar_label if sidecar_label is not None else label,
+                id=SampleId(f"{self._prefix}{member.name}"),
+                label=label,
                 split=split,
                 path=f"{self.spec}!{member.name}",
                 read=read,
@@ -209,6 +210,11 @@ class _ForwardOnly:
 def _key(name: str) -> str:
     folder, _, base = name.rpartition("/")
     return f"{folder}/{base.partition('.')[0]}"
+
+
+def _is_part(name: str) -> bool:
+    """Return whether a file is another part of a sample, like the mask ``a.seg.png``."""
+    return name.rpartition("/")[2].count(".") > 1
 
 
 def _label(sidecars: list[tuple[Member, Read]]) -> str | None:

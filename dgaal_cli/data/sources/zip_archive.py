@@ -47,7 +47,10 @@ class ZipSource(ContainerSource):
             raise refused(
                 self.spec, f"it is not a complete zip file ({show(str(error))[:100]})"
             ) from None
-        infos = [info for info in self._archive.infolist() if not info.is_dir()]
+        members = self._archive.infolist()
+        if not all(info.filename for info in members):
+            raise refused(self.spec, "a member has no name")
+        infos = [info for info in members if not info.is_dir()]
         names = Names(self.spec)
         named = {member_name(info.filename): info for info in infos}
         for info in infos:

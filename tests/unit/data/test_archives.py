@@ -346,6 +346,21 @@ def test_shards_form_one_pool_with_labels_from_sidecar_members(tmp_path: Path) -
             source.get(SampleId(name))
 
 
+def test_zip_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        archive.writestr("a.png", png(1))
+        archive.writestr(zipfile.ZipInfo(""), png(2))
+    with pytest.raises(InputDataError, match="a member has no name"):
+        open_source("p.zip", base=tmp_path)
+
+
+def test_label_of_a_sample_is_not_that_of_its_mask(tmp_path: Path) -> None:
+    files = {"a.cls": b"cat", "a.png": png(1), "a.seg.png": png(2)}
+    make_tar(tmp_path / "p.tar", files | {"b.v2.cls": b"dog", "b.v2.png": png(3)})
+    found = [(entry.id, entry.label) for entry in open_source("p.tar", base=tmp_path).entries()]
+    assert found == [("a.png", "cat"), ("a.seg.png", None), ("b.v2.png", "dog")]
+
+
 def test_shards_with_equal_names_in_several_folders_are_all_read(tmp_path: Path) -> None:
     for day in range(3):
         (tmp_path / f"day-{day}").mkdir()
