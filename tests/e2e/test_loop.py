@@ -265,7 +265,8 @@ class TestBadInput:
     def test_query_before_training_or_beyond_the_pool(self, images, tmp_path):
         dgaal("init", "w", "--pool", "pool", "--preset", "tiny", cwd=tmp_path)
         workspace = tmp_path / "w"
-        assert "dgaal train" in self.error_of("query", cwd=workspace, code=2)
+        message = self.error_of("query", "--synthetic", 2, cwd=workspace, code=2)
+        assert "nothing is trained yet; run 'dgaal train' first" in message
         dgaal("train", *FAST, cwd=workspace)
         assert "6 are unlabeled" in self.error_of("query", "-n", 7, *FAST, cwd=workspace, code=2)
         dgaal("query", "-n", 2, *FAST, cwd=workspace)

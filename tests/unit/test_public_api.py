@@ -136,7 +136,8 @@ def test_api_labels_a_workspace_without_printing(tmp_path, capsys):
     status = dgaal_cli.status(workspace, config)
     assert (status.counts.unlabeled, status.next_step) == (1797, "train")
     with dgaal_cli.label(workspace, config, annotator="ann") as session:
-        assert session.open().state == "empty"
+        view = session.open()
+        assert (view.state, view.progress.size) == ("labeling", 7)
         assert "ten" in {record.name for record in session.add_class("ten").classes}
     assert [listed.name for listed in dgaal_cli.labels.class_list(workspace)] == ["0", "1", "ten"]
     assert dgaal_cli.labels.check(workspace).problems == ()
