@@ -116,7 +116,8 @@ def sound_images(
 def sample_reading(workspace: Workspace, config: Config, store: Store, emit: Emit) -> None:
     """Decode some images of a pool of files, before all are listed, and report the progress.
 
-    Nothing is read if there are decoded pixels of the pool, since it may not be decoded again.
+    Nothing is read if there are decoded pixels of the pool, since it may not be decoded again, or
+    if networks learn from features.
 
     Args:
         workspace: Workspace of the pool.
@@ -124,7 +125,9 @@ def sample_reading(workspace: Workspace, config: Config, store: Store, emit: Emi
         store: Open store.
         emit: Listener for progress; it stops the decoding if it raises.
     """
-    if folder_of(workspace.root, config.pool.source) is None or has_cache(workspace.cache_path):
+    if config.encoder.source != "pixels" or has_cache(workspace.cache_path):
+        return
+    if folder_of(workspace.root, config.pool.source) is None:
         return
     source = open_source(config.pool.source, base=workspace.root)
     total, items = store.usable(_SAMPLED)

@@ -98,7 +98,9 @@ def finish(
         "compiled": trained.is_compiled,
         "seconds": seconds,
     }
-    write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
+    has_curves = data.features is None  # to draw them takes longer than a round on features
+    if has_curves:
+        write_loss_plot(folder / EVENTS_NAME, folder / "plots" / "losses.png")
     write_image_sheet(data.synthetic.pixels[::-1], folder / "plots" / "synthetic.png")
     _write_samples(method, data, folder / "plots" / "samples.png")
     atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
@@ -110,8 +112,9 @@ def finish(
     )
     checkpoint.remove(folder / PROGRESS_NAME)
     delete_resume_state(folder)
-    curve = round_metrics(bench.workspace)
-    write_learning_curve(curve, folder / "plots" / "learning_curve.png")
+    if has_curves:
+        curve = round_metrics(bench.workspace)
+        write_learning_curve(curve, folder / "plots" / "learning_curve.png")
     emit(
         RoundTrained(
             round=data.number,

@@ -76,7 +76,7 @@ def test_a_round_trains_a_head_and_asks_without_decoding_pixels(workspace, monke
         raise AssertionError("pixels were decoded")
 
     monkeypatch.setattr(on_disk, "sound_pixels", refuse)
-    monkeypatch.setattr(on_disk, "load_pixels", refuse)
+    monkeypatch.setattr(on_disk, "readable_pixels", refuse)
     trained(workspace)
     result = query(workspace, configuration(workspace))
     assert len(result.entries) == 4
@@ -88,6 +88,7 @@ def test_a_round_trains_a_head_and_asks_without_decoding_pixels(workspace, monke
     assert all(right)
     record = json.loads((workspace.round_path(0) / "run.json").read_text())
     assert record["steps"] == {"classifier": 1}
+    assert not (workspace.round_path(0) / "plots" / "learning_curve.png").exists()
 
 
 def uid_of(workspace, name):
