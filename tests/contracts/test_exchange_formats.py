@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgaal_cli.atomic import assembling
-from dgaal_cli.errors import InputDataError, UsageError
+from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import cell, uncell
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
@@ -252,6 +252,14 @@ def test_export_refuses_changed_and_missing_images(store, pool, tmp_path):
         write("hf", job_of(store, Files(pool)), tmp_path)
     left = {path.name for path in tmp_path.iterdir()} - {"one.db-journal"}
     assert left == {"pool", "one.db", ".locks"}
+
+
+@pytest.mark.parametrize("link", ["symlink", "copy"])
+def test_export_names_an_image_that_cannot_be_read(link, store, pool, tmp_path):
+    (pool / "a.png").unlink()
+    (pool / "a.png").symlink_to("a.png")  # opening a link to itself fails
+    with pytest.raises(StorageError, match=r"cannot read image a\.png: Too many levels"):
+        write("imagefolder", job_of(store, Files(pool), link=link), tmp_path)
 
 
 def test_folder_export_refuses_existing_folder(store, pool, tmp_path):

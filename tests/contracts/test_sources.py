@@ -13,7 +13,7 @@ from sample_images import encoded, pixels
 
 from dgaal_cli.data.decode_stream import decode_stream
 from dgaal_cli.data.image_reader import ImageReader
-from dgaal_cli.data.sources import Entry, Source, open_source
+from dgaal_cli.data.sources import Entry, FileBytes, Source, open_source
 from dgaal_cli.data.sources.files import open_list
 from dgaal_cli.data.sources.registry import _BY_SUFFIX
 from dgaal_cli.errors import InputDataError
@@ -208,6 +208,12 @@ def test_get_returns_the_image_of_its_id(source: Source) -> None:
         data = entry.read()
         assert entry.id == name
         assert (data if isinstance(data, bytes) else data.tobytes()) == streamed[name]
+
+
+def test_path_of_is_the_path_of_the_file_that_get_reads(source: Source) -> None:
+    for name in [entry.id for entry in source.entries()][::9]:
+        read = source.get(name).read
+        assert source.path_of(name) == (read.path if isinstance(read, FileBytes) else None)
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "../x", "c0/000.png/", "\udcff\0", "/", "9" * 400])

@@ -38,7 +38,7 @@ class ImagePlacer:
 
         Raises:
             InputDataError: The image is missing, has changed, or its name leads out of the folder.
-            StorageError: The image cannot be hard-linked.
+            StorageError: The image cannot be read or hard-linked.
         """
         images, target_name = self._job.images, safe_name(name or answer.sample_id)
         source = images.path(answer.sample_id, is_synthetic=answer.is_synthetic)
@@ -78,6 +78,7 @@ def _checked_content(path: str, answer: AnswerRecord) -> Iterator[bytes]:
 
     Raises:
         InputDataError: The image is missing, or has changed.
+        StorageError: The file cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -90,6 +91,11 @@ def _checked_content(path: str, answer: AnswerRecord) -> Iterator[bytes]:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise InputDataError(f"image {answer.sample_id} is missing from the pool") from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot read image {answer.sample_id}: {error.strerror or error}; "
+            "export to jsonl or csv, or make its file readable"
+        ) from error
     if digest.digest() != answer.sha256:
         raise InputDataError(
             f"image {answer.sample_id} has changed since it was labeled; "
