@@ -17,6 +17,9 @@ from dgaal_cli.store.sqlite.history import watermark
 _NUMBERED = re.compile(r"labels-([0-9]{6,})-[0-9]{8}T")
 _EVENTS = re.compile(r"-([0-9]+)\.delta$")
 
+_CACHE_KIB = 16 << 10
+"""Cache of a check, which reads the pages of each index in the order of its table."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -94,6 +97,7 @@ def check(store: Path, *, of: Path) -> int:
     """
     try:
         with reading(store) as connection:
+            connection.execute(f"PRAGMA cache_size = {-_CACHE_KIB:d}")
             kind = connection.execute("PRAGMA application_id").fetchone()[0]
             verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone()

@@ -30,7 +30,7 @@ from dgaal_cli.store.sqlite.queries import Operator
 
 INHERITING = "dgaal"
 """Annotator name of inherited labels."""
-_BATCH = 1000
+_BATCH = 10_000
 _CACHE_KIB = 64 << 10
 _NO_ANSWER = ("skip", "undo", "unflag")
 _STORED = (

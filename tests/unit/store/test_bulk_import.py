@@ -13,7 +13,7 @@ from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import ImportedLabel, Query, QueryEntry
-from dgaal_cli.store.sqlite import projection
+from dgaal_cli.store.sqlite import imports, projection
 
 TABLES = (
     "SELECT event_id, kind, says, item_id, annotator, label_id, note, counted, at_us, made_us "
@@ -109,9 +109,11 @@ def test_import_at_once_equals_imports_one_by_one(tmp_path: Path, seed: int | ra
         assert differing_tables(folder, number) == 0
 
 
-@pytest.mark.slow
-def test_import_of_several_batches_equals_imports_one_by_one(tmp_path: Path):
-    assert differing_tables(tmp_path, 60, count=1100) == 0
+def test_import_of_several_batches_equals_imports_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(imports, "_BATCH", 7)
+    assert differing_tables(tmp_path, 60) == 0
 
 
 @pytest.mark.parametrize("name", ["refresh", "extend"])
