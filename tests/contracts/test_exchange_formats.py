@@ -243,6 +243,17 @@ def test_image_folder_links_or_copies_the_files_of_the_pool(link, store, pool, t
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.parametrize("link", ["symlink", "hardlink", "copy"])
+def test_image_folder_contains_the_files_that_links_in_the_pool_name(link, store, pool, tmp_path):
+    (pool / "a.png").rename(tmp_path / "away")
+    (pool / "a.png").symlink_to("../away")
+    path = write("imagefolder", job_of(store, Files(pool), link=link), tmp_path)
+    exported = path / "cat" / "a.png"
+    assert exported.read_bytes() == b"image a.png"
+    assert exported.samefile(tmp_path / "away") is (link != "copy")
+    assert exported.is_symlink() is (link == "symlink")
+
+
 def test_export_refuses_changed_and_missing_images(store, pool, tmp_path):
     (pool / "a.png").write_bytes(b"another picture")
     with pytest.raises(InputDataError, match=r"a\.png has changed since it was labeled"):

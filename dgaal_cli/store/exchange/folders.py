@@ -90,7 +90,10 @@ def _checked_content(path: str, answer: AnswerRecord) -> Iterator[bytes]:
         finally:
             os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputDataError(f"image {answer.sample_id} is missing from the pool") from error
+        raise InputDataError(
+            f"image {answer.sample_id} is missing from the pool; export to jsonl, csv or coco, "
+            "which need no files, or put its file back"
+        ) from error
     except OSError as error:
         raise StorageError(
             f"cannot read image {answer.sample_id}: {error.strerror or error}; "
@@ -119,7 +122,9 @@ def safe_name(sample_id: str) -> str:
 
 def _hardlink(source: str, target: str) -> None:
     try:
-        os.link(source, target, follow_symlinks=True)
+        # Linux makes a hard link to a symbolic link itself, whatever follow_symlinks says.
+        file = os.path.realpath(source) if os.path.islink(source) else source  # noqa: PTH114
+        os.link(file, target)
     except OSError as error:
         raise StorageError(
             f"cannot hard-link {source}: {error.strerror or error}; use --link copy"
