@@ -27,7 +27,7 @@ def query(
     extra: Assignments = [],  # noqa: B006
     prints_events: Events = False,
 ) -> None:
-    """Choose the next images to label with the last trained round."""
+    """Choose the next images to label, by the last trained round or by features."""
     context: Context = ctx.obj
     workspace = context.workspace()
     config = context.config(assignments({"device": device}, extra))
