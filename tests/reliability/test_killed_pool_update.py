@@ -101,6 +101,7 @@ def kills(folder: Path, apply: Apply) -> int:
     return torn
 
 
+@pytest.mark.slow
 def test_killed_change_of_the_pool_leaves_the_old_or_the_new_one(tmp_path: Path):
     assert kills(tmp_path, in_one_transaction) == 0
 
