@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, QueryChosen, Warned
+from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.next_query import choose_next
 from dgaal_cli.rounds.stored_query import store_query
 from dgaal_cli.store.open import open_store
@@ -25,6 +26,8 @@ class QueryResult:
     """Synthetic images added to the labels with their inherited label, without annotation."""
     left: int
     """Unlabeled images that were not asked."""
+    guessed_by: str = ""
+    """Which task model on features guessed the classes, and why; empty if none did."""
 
 
 def query(
@@ -59,6 +62,7 @@ def query(
         chosen = choose_next(workspace, config, store, count=count, synthetic=synthetic, emit=emit)
         stored = chosen.query
         items = store_query(workspace, config, store, stored)
+        _save_guesses(workspace, chosen)
     if chosen.promoted:
         joined = f"{chosen.promoted} synthesized images joined the labels as their parents"
         emit(Warned(message=joined))
@@ -77,4 +81,25 @@ def query(
         items=items,
         promoted=chosen.promoted,
         left=chosen.left,
+        guessed_by=chosen.model.model.note if chosen.model else "",
     )
+
+
+def _save_guesses(workspace: Workspace, chosen: ChosenEntries) -> None:
+    """Save what the task model on features says of the pool, for the learner of a session."""
+    if chosen.model is None:
+        return
+    import numpy as np
+
+    from dgaal_cli.scoring.prediction_file import FILE_NAME, OF_FEATURES, PoolPredictions
+
+    own, order = chosen.model, np.argsort(chosen.model.ids)
+    PoolPredictions(
+        items=own.ids[order],
+        scores=np.zeros(len(own.ids), np.float32),
+        probabilities=own.probabilities[order].astype(np.float32),
+        features=own.model.graph.points[order],
+        class_uids=own.class_uids,
+        sampler_sha=OF_FEATURES,
+        round=chosen.query.round,
+    ).save(workspace.cache_path / FILE_NAME)

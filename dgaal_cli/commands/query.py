@@ -47,6 +47,8 @@ def query(
         context.note(f"  {entry.rank:>3}  {show(item.sample_id)}  {parts}")
     if len(result.entries) > LISTED:
         context.note(f"... {len(result.entries) - LISTED} more in query.csv of the round's folder")
+    if result.guessed_by:
+        context.note(f"guesses: {result.guessed_by}")
     context.note(f"next: {context.dgaal} label")
 
 
@@ -56,6 +58,7 @@ def _document(result: "QueryResult") -> dict[str, Any]:
         "strategy": result.strategy,
         "promoted": result.promoted,
         "left": result.left,
+        "guessed_by": result.guessed_by,
         "query": [
             {
                 "rank": entry.rank,

@@ -114,9 +114,9 @@ class CachedRows:
         Raises:
             InputDataError: The cache has no features of some of them.
         """
-        self._folder = folder
-        self._digests = as_digests(digests)
-        self._find(space)
+        self.folder, self.space = folder, space
+        self.digests = as_digests(digests)
+        self._find()
         self.shape = (len(digests), space.dimension)
 
     def __len__(self) -> int:
@@ -129,16 +129,16 @@ class CachedRows:
             try:
                 return self._cache.read(self._numbers[which])
             except FileNotFoundError:
-                self._find(self._cache.space)
-        raise _restless(self._folder)
+                self._find()
+        raise _restless(self.folder)
 
-    def _find(self, space: FeatureSpace) -> None:
-        self._cache = FeatureCache(self._folder, space)
-        self._numbers = self._cache.find(self._digests)
+    def _find(self) -> None:
+        self._cache = FeatureCache(self.folder, self.space)
+        self._numbers = self._cache.find(self.digests)
         missing = int((self._numbers < 0).sum())
         if missing:
             raise InputDataError(
-                f"{missing:,} of {len(self._digests):,} images have no features yet; "
+                f"{missing:,} of {len(self.digests):,} images have no features yet; "
                 "compute them with 'dgaal features'"
             )
 

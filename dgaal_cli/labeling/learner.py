@@ -178,7 +178,7 @@ def load_guesses(
     round: int | None,  # noqa: A002
     classes: Sequence[ClassUid],
 ) -> LiveGuesses | None:
-    """Open the predictions of the sampler that was exported in ``round``.
+    """Open the predictions of the sampler that was exported in ``round``, or by features for it.
 
     Returns:
         None where there is none, it is of another sampler than the exported one, or of another
@@ -187,11 +187,13 @@ def load_guesses(
     from dgaal_cli.artifacts.artifact_bytes import read_artifact
     from dgaal_cli.errors import DgaalError
     from dgaal_cli.labeling.pool_predictions import SAMPLER
-    from dgaal_cli.scoring.prediction_file import FILE_NAME, load_pool_predictions
+    from dgaal_cli.scoring.prediction_file import FILE_NAME, OF_FEATURES, load_pool_predictions
 
     predictions = load_pool_predictions(workspace.cache_path / FILE_NAME)
     if predictions is None or round is None or predictions.round != round:
         return None
+    if predictions.sampler_sha == OF_FEATURES:
+        return LiveGuesses(predictions, classes)
     try:
         artifact = read_artifact(workspace.artifacts_path / SAMPLER, role="sampler")
     except DgaalError:

@@ -22,7 +22,12 @@ from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import ArtifactError, DgaalError
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.parent import end_with_parent
-from dgaal_cli.scoring.prediction_file import FILE_NAME, PoolPredictions, load_pool_predictions
+from dgaal_cli.scoring.prediction_file import (
+    FILE_NAME,
+    OF_FEATURES,
+    PoolPredictions,
+    load_pool_predictions,
+)
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace, open_workspace
 
@@ -52,6 +57,9 @@ def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int
     known = load_pool_predictions(path)
     if known is not None and known.sampler_sha == artifact.sha256.hex():
         return len(known.items)
+    is_of_features = known is not None and known.sampler_sha == OF_FEATURES
+    if known is not None and is_of_features and known.round > artifact.manifest.round:
+        return len(known.items)  # the sampler is older
     outputs = {info.name for info in artifact.manifest.outputs}
     if not {"score", "probabilities", "features"} <= outputs:
         raise ArtifactError(f"{artifact.name} does not return features and probabilities")

@@ -1,8 +1,12 @@
 """A query that is chosen, but not stored yet."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dgaal_cli.store.records import Query
+
+if TYPE_CHECKING:  # NumPy is imported only where it is needed
+    from dgaal_cli.rounds.pool_model import PoolModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,3 +18,5 @@ class ChosenEntries:
     """Unlabeled images of the pool that it does not ask."""
     promoted: int = 0
     """Synthetic images that joined the labels with their inherited label."""
+    model: "PoolModel | None" = None
+    """Task model on features that guessed the classes, if there is one."""

@@ -11,17 +11,19 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.herding import Picks
-from dgaal_cli.features.kernel import Floats, Ids
+from dgaal_cli.features.kernel import Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, doubt
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
+from dgaal_cli.rounds.pool_model import PoolModel
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
 from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows
 from dgaal_cli.rounds.query_size import images_to_ask
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, Query, QueryEntry
 from dgaal_cli.task_heads.fit import fit
+from dgaal_cli.task_heads.graph_file import cached_graph
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
@@ -75,11 +77,13 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
             count=count,
         )
         pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
-        predicted = pool.probabilities(config, store, classes)
-        if predicted is None or rule.pick_doubtful is None:
+        model = pool.model(config, store, classes)
+        if model is None or rule.pick_doubtful is None:
             picks = rule.pick(pool.rows, pool.ids, pool.answered, size)
         else:
-            picks = rule.pick_doubtful(pool.rows, pool.ids, pool.answered, size, doubt(predicted))
+            picks = rule.pick_doubtful(
+                pool.rows, pool.ids, pool.answered, size, doubt(model.probabilities)
+            )
         picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
         order = (picked + pool.without_rows)[:size]
         items = sound_items(workspace, config, store, order, count=size, emit=emit)
@@ -87,11 +91,12 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
             break  # else choose again, without the images that changed
     interruption.check("stopped before a query was stored; nothing was changed")
     guesses: list[Guesses] = []
-    if predicted is not None:
-        guesses = [top_guesses(classes, predicted[at]) for at in picks.positions.tolist()]
+    if model is not None:
+        rows = model.probabilities[picks.positions]
+        guesses = [top_guesses(classes, row) for row in rows]
     entries = pool.entries(order, picks, guesses, rule.reason)
     query = Query(round=number, strategy=strategy, model_sha=None, entries=tuple(entries))
-    return ChosenEntries(query=query, left=len(open_ids) - len(entries))
+    return ChosenEntries(query=query, left=len(open_ids) - len(entries), model=model)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +136,10 @@ class _Pool:
             is_urgent=is_urgent,
         )
 
-    def probabilities(
+    def model(
         self, config: Config, store: Store, classes: Sequence[ClassRecord]
-    ) -> Floats | None:
-        """Return those (N, C) of a task model; None without labels of two classes."""
+    ) -> PoolModel | None:
+        """Fit a task model to the labels; None without labels of two classes."""
         if self.is_urgent or len(self.ids) > MAX_PREDICTED:
             return None
         text, column = load_task(config.task).text, {c.uid: at for at, c in enumerate(classes)}
@@ -146,7 +151,13 @@ class _Pool:
             labels[position] = -1 if uid is None else column.get(uid, -1)
         if len(np.unique(labels[labels >= 0])) < 2:
             return None
-        return fit(self.rows, labels, len(classes)).pool_probabilities()
+        model = fit(self.rows, labels, len(classes), graph=cached_graph(self.rows))
+        return PoolModel(
+            model=model,
+            ids=self.ids,
+            class_uids=tuple(record.uid for record in classes),
+            probabilities=model.pool_probabilities(),
+        )
 
     def entries(
         self, order: Sequence[ItemId], picks: Picks, guesses: Sequence[Guesses], reason: str

@@ -1,4 +1,4 @@
-"""The exported sampler's outputs for all images of a workspace, saved in one file."""
+"""What a sampler or the task model on features says of all images of a workspace, in one file."""
 
 import io
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from dgaal_cli import atomic
 
 FILE_NAME = "outlook.npz"
+OF_FEATURES = "features"
+"""Stands for the digest of the sampler if the task model on features made the predictions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,9 @@ class PoolPredictions:
     class_uids: tuple[str, ...]
     """Classes of the K columns."""
     sampler_sha: str
-    """SHA-256 of the artifact's file, in hex."""
+    """SHA-256 of the artifact's file, in hex; or ``OF_FEATURES``."""
     round: int
-    """Round in which the sampler was trained."""
+    """Round in which the sampler was trained, or which was asked by features."""
 
     def save(self, path: Path) -> None:
         """Write the file atomically.

@@ -1,9 +1,7 @@
 """The task model on features: the pool's graph, a linear head or their mixture.
 
-With few labels the graph is more often right, with many the head. Labels that are held out in
-folds decide; with too few for that the graph is used. Another model replaces the graph with its
-usual settings only if its held-out loss is lower by more than one standard error of the paired
-difference.
+With few labels the graph is more often right, with many the head. The lowest loss on labels that
+are held out in folds decides; with too few labels for that the graph is used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -134,7 +132,7 @@ class _Fitting:
         graphs = [self._graph_candidate(kind) for kind in _GRAPHS]
         heads = [*self._head_candidates()]
         graph, head = self._best(graphs), self._best(heads)
-        chosen = self._chosen(graphs[0], [graph, head, _mixture(graph, head, self._truth)])
+        chosen = self._best([graph, head, _mixture(graph, head, self._truth)])
         held_out = HeldOut(
             count=len(self._truth),
             accuracy=float(self._weights @ (chosen.predicted.argmax(axis=1) == self._truth)),
@@ -163,13 +161,6 @@ class _Fitting:
 
     def _best(self, candidates: Sequence[_Candidate]) -> _Candidate:
         return min(candidates, key=lambda candidate: float(self._weights @ candidate.losses))
-
-    def _chosen(self, usual: _Candidate, others: Sequence[_Candidate]) -> _Candidate:
-        best = self._best(others)
-        gain = usual.losses - best.losses
-        mean = float(self._weights @ gain)
-        error = float(np.sqrt(self._weights**2 @ (gain - mean) ** 2))
-        return best if mean > error else usual
 
     def _model(
         self,

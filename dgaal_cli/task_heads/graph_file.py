@@ -1,7 +1,6 @@
 """Keep a neighbor graph beside the features that it was built from, so that it is built once."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from safetensors.numpy import load, save
 
 from dgaal_cli import atomic
 from dgaal_cli.features.cache import CachedRows, space_folder
-from dgaal_cli.features.space import FeatureSpace
 from dgaal_cli.task_heads.components import Components
 from dgaal_cli.task_heads.graph import NeighborGraph, build_graph
 
@@ -19,31 +17,25 @@ _VERSION = b"dgaal graph 2"
 _DIGEST_BYTES = 32
 
 
-def cached_graph(folder: Path, space: FeatureSpace, digests: Sequence[bytes]) -> NeighborGraph:
+def cached_graph(rows: CachedRows) -> NeighborGraph:
     """Return the graph of some images of a feature cache; build and keep it if there is none.
 
     A damaged file is built again.
 
-    Args:
-        folder: Folder of the cache, for all spaces.
-        space: Space of the features.
-        digests: SHA-256 of each image, in the order of the graph's rows.
-
     Raises:
-        InputDataError: The cache has no features of some of them.
         StorageError: The graph cannot be written.
     """
-    path = space_folder(folder, space) / f"{_key(space, digests)}{SUFFIX}"
+    path = space_folder(rows.folder, rows.space) / f"{_key(rows)}{SUFFIX}"
     graph = _read(path)
     if graph is None:
-        graph = build_graph(CachedRows(folder, space, digests))
+        graph = build_graph(rows)
         atomic.write_bytes(path, _encode(graph))
     return graph
 
 
-def _key(space: FeatureSpace, digests: Sequence[bytes]) -> str:
-    own = hashlib.sha256(_VERSION + bytes.fromhex(space.digest))
-    own.update(b"".join(digests))
+def _key(rows: CachedRows) -> str:
+    own = hashlib.sha256(_VERSION + bytes.fromhex(rows.space.digest))
+    own.update(rows.digests.tobytes())
     return own.hexdigest()[:24]
 
 

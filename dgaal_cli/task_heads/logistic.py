@@ -46,7 +46,8 @@ def fit_logistic(
     """
     count, present = targets.shape[1], np.flatnonzero(targets.sum(axis=0))
     if len(present) < count:
-        bias: Floats = np.full(count, -np.inf, np.float64)
+        bias = np.zeros(count)
+        bias.fill(-np.inf)
         head = LinearHead(np.zeros((rows.shape[1], count)), bias)
         if start is not None:
             start = LinearHead(start.weights[:, present], start.bias[present])

@@ -5,7 +5,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from dgaal_cli.features.cache import space_folder
+from dgaal_cli.features.cache import CachedRows, space_folder
 from dgaal_cli.features.space import FeatureSpace
 from dgaal_cli.features.writer import CacheWriter
 from dgaal_cli.task_heads import graph_file
@@ -24,6 +24,10 @@ def digests(tmp_path):
     return digests
 
 
+def graph_of(folder, digests):
+    return cached_graph(CachedRows(folder, SPACE, digests))
+
+
 @pytest.fixture
 def built(monkeypatch):
     """Return a list that grows with each graph that is built."""
@@ -38,8 +42,8 @@ def built(monkeypatch):
 
 
 def test_graph_is_built_once(tmp_path, digests, built):
-    first = cached_graph(tmp_path, SPACE, digests)
-    second = cached_graph(tmp_path, SPACE, digests)
+    first = graph_of(tmp_path, digests)
+    second = graph_of(tmp_path, digests)
     assert built == [60]
     assert (first.neighbors == second.neighbors).all()
     rows = np.ones((2, 12))
@@ -47,28 +51,28 @@ def test_graph_is_built_once(tmp_path, digests, built):
 
 
 def test_other_images_have_another_graph(tmp_path, digests, built):
-    cached_graph(tmp_path, SPACE, digests)
-    assert len(cached_graph(tmp_path, SPACE, digests[:50])) == 50
+    graph_of(tmp_path, digests)
+    assert len(graph_of(tmp_path, digests[:50])) == 50
     assert built == [60, 50]
 
 
 @pytest.mark.parametrize("position", [0, 40, -1])
 def test_damaged_graph_is_built_again(tmp_path, digests, built, position):
-    first = cached_graph(tmp_path, SPACE, digests)
+    first = graph_of(tmp_path, digests)
     [path] = space_folder(tmp_path, SPACE).glob(f"*{graph_file.SUFFIX}")
     data = bytearray(path.read_bytes())
     data[position] ^= 1
     path.write_bytes(data)
-    again = cached_graph(tmp_path, SPACE, digests)
+    again = graph_of(tmp_path, digests)
     assert built == [60, 60]
     assert (first.neighbors == again.neighbors).all()
 
 
 def test_cut_graph_is_built_again(tmp_path, digests, built):
-    cached_graph(tmp_path, SPACE, digests)
+    graph_of(tmp_path, digests)
     [path] = space_folder(tmp_path, SPACE).glob(f"*{graph_file.SUFFIX}")
     path.write_bytes(path.read_bytes()[:20])
-    cached_graph(tmp_path, SPACE, digests)
+    graph_of(tmp_path, digests)
     assert built == [60, 60]
 
 
