@@ -65,6 +65,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         events = store.watermark()
         pool_problem = _pool_problem(workspace, config, store, counts.items)
         growth = "" if pool_problem else growth_notice(workspace, config, store)
+        asks_at_once = config.label.at_once and store.last_query() is None
     hindrance = _hindrance(workspace, state, classes)
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
@@ -83,7 +84,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         pool_problem=pool_problem,
         growth=growth,
         hindrance=hindrance,
-        next_step=_next_step(state, counts, hindrance=hindrance),
+        next_step=_next_step(state, counts, hindrance=hindrance, asks_at_once=asks_at_once),
     )
 
 
@@ -113,9 +114,15 @@ def _hindrance(workspace: Workspace, state: RoundState, classes: Sequence[ClassR
         return "the record of its start is damaged"
 
 
-def _next_step(state: RoundState, counts: Counts, *, hindrance: str) -> str:
-    """Return the next command; ``train --fresh`` where ``train`` would refuse."""
+def _next_step(state: RoundState, counts: Counts, *, hindrance: str, asks_at_once: bool) -> str:
+    """Return the next command; ``train --fresh`` where ``train`` would refuse.
+
+    Without labels, ``label`` comes first if it ``asks_at_once``.
+    """
     is_lost = bool(state.damage) and state.trained is None and not state.is_midway
     if hindrance or (state.step == "train" and is_lost):
         return "train --fresh"
+    is_begun = state.trained is not None or state.is_midway or counts.labeled > 0
+    if state.step == "train" and asks_at_once and not is_begun:
+        return "label"
     return "export" if state.step == "query" and not counts.unlabeled else state.step

@@ -4,8 +4,8 @@ import numpy as np
 
 from dgaal_cli.features.herding import uncertainty_herding
 from dgaal_cli.methods.base import Ranking, by_identity, ranking_of
+from dgaal_cli.methods.by_coverage import CoverageMethod
 from dgaal_cli.methods.clustering import Chosen
-from dgaal_cli.methods.coverage import CoverageMethod
 from dgaal_cli.methods.feature_rules import (
     KERNEL_CRITIC,
     MAX_HERDING,

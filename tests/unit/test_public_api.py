@@ -134,7 +134,7 @@ def test_api_labels_a_workspace_without_printing(tmp_path, capsys):
     config = dgaal_cli.configuration(workspace, "query.size=7", "pretrain.min_steps=3")
     assert (result.images, config.query.size) == (1797, 7)
     status = dgaal_cli.status(workspace, config)
-    assert (status.counts.unlabeled, status.next_step) == (1797, "train")
+    assert (status.counts.unlabeled, status.next_step) == (1797, "label")
     with dgaal_cli.label(workspace, config, annotator="ann") as session:
         view = session.open()
         assert (view.state, view.progress.size) == ("labeling", 7)

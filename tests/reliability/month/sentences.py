@@ -3,6 +3,7 @@
 A sentence that is not in ``TRUE_IF`` fails the run, so that each new one gets its condition.
 """
 
+import json
 import os
 import re
 from collections import Counter
@@ -89,9 +90,20 @@ def _fails(scene: Scene, _: "re.Match[str]") -> bool:
 
 
 def _fails_and_keeps(scene: Scene, match: "re.Match[str]") -> bool:
-    # 'train --fresh' removes the files of an interrupted training before it writes its own.
-    is_removed = scene.command.family == "train" and not Path(match[1]).exists()
-    return scene.is_disk_failing and (is_removed or scene.keeps(match[1]))
+    # A training removes the files of an interrupted one, and writes some of its own twice.
+    is_own = scene.command.family == "train" and _is_whole(Path(match[1]))
+    return scene.is_disk_failing and (is_own or scene.keeps(match[1]))
+
+
+def _is_whole(path: Path) -> bool:
+    """Check that a file is missing, or is JSON and complete."""
+    if path.exists() and path.suffix == ".json":
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            return False
+        return True
+    return not path.exists()
 
 
 def _is_damaged(scene: Scene, _: "re.Match[str]") -> bool:

@@ -44,13 +44,19 @@ def test_hidden_and_text_files_are_ignored(tmp_path: Path) -> None:
     assert list(listed(tmp_path)) == ["a.png", "no_suffix"]
 
 
-def test_first_folder_is_the_label_unless_it_is_a_split(tmp_path: Path) -> None:
-    put(tmp_path, "flat.png", "cat/1.png", "cat/deep/2.png", "train/dog/3.png", "Test/4.png")
-    found = {name: (entry.label, entry.split) for name, entry in listed(tmp_path).items()}
+def test_first_folder_is_the_label_unless_all_are_splits(tmp_path: Path) -> None:
+    put(tmp_path / "a", "flat.png", "cat/1.png", "cat/deep/2.png", "train/dog/3.png")
+    put(tmp_path / "b", "flat.png", "train/dog/3.png", "Test/4.png")
+    found = {name: (entry.label, entry.split) for name, entry in listed(tmp_path / "a").items()}
     assert found == {
         "flat.png": (None, ""),
         "cat/1.png": ("cat", ""),
         "cat/deep/2.png": ("cat", ""),
+        "train/dog/3.png": ("train", ""),
+    }
+    found = {name: (entry.label, entry.split) for name, entry in listed(tmp_path / "b").items()}
+    assert found == {
+        "flat.png": (None, ""),
         "train/dog/3.png": ("dog", "train"),
         "Test/4.png": (None, "test"),
     }
