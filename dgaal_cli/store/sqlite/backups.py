@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from dgaal_cli.atomic import sync_file, sync_folder
-from dgaal_cli.errors import StorageError, WorkspaceError
+from dgaal_cli.errors import StorageError, StoreChangedError, WorkspaceError
 from dgaal_cli.scratch import scratch
 from dgaal_cli.store.sqlite import chains, deltas
 from dgaal_cli.store.sqlite.chains import Point
@@ -117,6 +117,8 @@ def make(
 def _damage_explained(folder: Path) -> Generator[None]:
     try:
         yield
+    except StoreChangedError:  # it says itself what is the matter
+        raise
     except WorkspaceError as error:
         raise StorageError(
             f"a backup in {folder} cannot be read back, because the store is damaged or the "

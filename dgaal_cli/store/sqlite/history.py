@@ -158,8 +158,11 @@ def answers(
 def outcome(connection: sqlite3.Connection, event_id: int) -> AnswerRecord:
     """Return what an annotator states about an image after an event, as an export does."""
     current = connection.execute(
-        f"""SELECT coalesce(iif({event_rows.is_of_flag("e")}, f.event_id, a.event_id), e.event_id)
-        FROM event e LEFT JOIN answer a USING(item_id, annotator)
+        f"""SELECT coalesce(iif({event_rows.is_of_flag("e")}, f.event_id, a.event_id),
+        (SELECT max(u.event_id) FROM event u WHERE u.item_id = e.item_id AND u.counted
+        AND u.annotator = e.annotator
+        AND {event_rows.is_of_flag("u")} = {event_rows.is_of_flag("e")}),
+        e.event_id) FROM event e LEFT JOIN answer a USING(item_id, annotator)
         LEFT JOIN flagged f USING(item_id, annotator) WHERE e.event_id = ?""",  # noqa: S608
         (event_id,),
     ).fetchone()[0]

@@ -10,6 +10,10 @@ UNDOABLE = ("label", "cannot_tell", "skip", "flag", "unflag", "adjudicate")
 FINAL = ("label", "cannot_tell", "adjudicate")
 
 
+Classes = tuple[tuple[str, str], ...]
+"""Uid and name of each class in use, in their order."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One answer, undo or import; ``at`` and ``op`` are unknown until dgaal has chosen them."""

@@ -189,11 +189,14 @@ TRUE_IF: dict[str, Condition] = {
     r"^round \d+ stopped midway and cannot be resumed": (
         lambda scene, _: not scene.world.is_resumable
     ),
+    r"^round \d+ still asks (\d+) of \d+ images": (
+        lambda scene, match: int(match[1]) == scene.found.left
+    ),
     r"^round \d+ is trained on all (\d+) current labels": (
         lambda scene, match: int(match[1]) == len(scene.before.labels())
     ),
     r"^classes changed since round \d+ was trained": (
-        lambda scene, _: scene.world.trained_classes != scene.before.classes
+        lambda scene, _: any(each != scene.before.classes for each in scene.world.trained)
     ),
     r"has no sampler yet": _harm("no artifacts"),
     r"^nothing to export yet: the task model needs labels of two classes": _is_unlabeled,

@@ -116,18 +116,18 @@ class Month:
             self.fail(problem)
         if done.code == 0 and (problem := _verified(command, done, found)):
             self.fail(f"{' '.join(command.argv)}: {problem}")
-        if command.family == "train" and done.code == 0:
-            self.world.trained_classes = self.world.state.classes
         if command.family == "train":
             self.note_training(command, before, done)
 
     def note_training(self, command: Command, before: State, done: Ended) -> None:
-        """Remember from which labels a training began that stopped midway."""
-        if done.code == 0:
-            self.world.interrupted = ()
-        elif done.code in REFUSED:
+        """Remember the classes of a training, and its labels if it stopped midway."""
+        if done.code in REFUSED:
             return
-        elif "--fresh" in command.argv or not self.world.interrupted:
+        if done.code == 0:
+            self.world.interrupted, self.world.trained = (), (self.world.state.classes,)
+            return
+        self.world.trained = (*self.world.trained, before.classes)
+        if "--fresh" in command.argv or not self.world.interrupted:
             # It may have ended before it removed the files of the one before.
             self.world.interrupted = (*self.world.interrupted, before)
 
@@ -159,7 +159,7 @@ class Month:
             return
         if family in ("answers", "undo") and not self.world.observe().left:
             self.next_round()
-        if family in ("query", "export") and self.world.trained_classes != self.world.state.classes:
+        if family in ("query", "export") and self.world.may_have_other_classes:
             self.do(self.make("train"))
         if family == "query" and self.step() != "query":
             self.do(self.make("train"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from month.forks import Clock, Ended, Forks, Job, Plan, ended, new_modules
-from month.model import State
+from month.model import Classes, State
 from month.reader import Reading, read
 
 PEOPLE = ("ann", "bob", "cleo")
@@ -64,8 +64,8 @@ class World:
     """States of which each backup, past or present, holds one; oldest backup first."""
     harm: str = ""
     """What was done to the files from outside; empty if they are whole."""
-    trained_classes: tuple[tuple[str, str], ...] = ()
-    """Classes at the last complete training."""
+    trained: tuple[Classes, ...] = ()
+    """Classes at the last complete training; several if one that was killed may be complete."""
     interrupted: tuple[State, ...] = ()
     """States when the training began that was interrupted; several if one of two may be left."""
     calls: dict[str, int] = field(default_factory=dict[str, int])
@@ -91,6 +91,11 @@ class World:
     def desk(self) -> Path:
         """Folder for streams and tables, outside of the files that are counted."""
         return self.box.parent / "desk"
+
+    @property
+    def may_have_other_classes(self) -> bool:
+        """Whether the classes may have changed since the last complete training."""
+        return any(classes != self.state.classes for classes in self.trained) or not self.trained
 
     @property
     def is_resumable(self) -> bool:
@@ -181,7 +186,7 @@ class World:
             rng=self.rng,
             state=self.state,
             backups=dict(self.backups),
-            trained_classes=self.trained_classes,
+            trained=self.trained,
             interrupted=self.interrupted,
             calls=self.calls,
             name=self.name,

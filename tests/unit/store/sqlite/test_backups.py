@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from class_labels import as_label
 
-from dgaal_cli.errors import BusyError, StorageError, WorkspaceError
+from dgaal_cli.errors import BusyError, StorageError, StoreChangedError, WorkspaceError
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import ImportedLabel
 from dgaal_cli.store.sqlite import backups, deltas, schema
@@ -22,6 +22,21 @@ def test_backup_is_a_complete_store(asked, clock):
     with open_store(copy, clock=clock) as old:
         assert {label.item_id for label in old.labels()} == {3}
         assert old.open_query().round == 0
+
+
+def test_store_replaced_during_a_backup_is_named(asked, path, tmp_path, monkeypatch):
+    asked.store.back_up()
+    asked.submit("sam", "label", 3, asked.cat)
+    read = deltas.read
+
+    def read_and_replace(delta: Path) -> deltas.Delta:
+        (tmp_path / "other.db").write_bytes(path.read_bytes())
+        (tmp_path / "other.db").replace(path)
+        return read(delta)
+
+    monkeypatch.setattr(deltas, "read", read_and_replace)
+    with pytest.raises(StoreChangedError, match="was replaced by another file"):
+        asked.store.back_up()
 
 
 def test_only_the_newest_full_copies_are_kept(store, clock):
