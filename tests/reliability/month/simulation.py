@@ -19,7 +19,7 @@ from month.world import IMAGES, Command, Workers, World, image
 HOUR_S = 3600.0
 NAMES = ("cat", "cat", "dog", "dog")
 """Classes of the first images."""
-REFUSED = (2, 4, 6)
+REFUSED = (2, 4)
 """Codes of a training that is refused before it begins."""
 EXIT_CODES = (0, 2, 3, 4, 5, 6, 7, 8)
 """Documented codes of a command that no signal ended."""
