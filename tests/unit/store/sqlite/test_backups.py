@@ -10,7 +10,7 @@ from class_labels import as_label
 from dgaal_cli.errors import BusyError, StorageError, StoreChangedError, WorkspaceError
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import ImportedLabel
-from dgaal_cli.store.sqlite import backups, deltas, schema
+from dgaal_cli.store.sqlite import backups, deltas, schema, watch
 
 
 def test_backup_is_a_complete_store(asked, clock):
@@ -28,6 +28,7 @@ def test_store_replaced_during_a_backup_is_named(asked, path, tmp_path, monkeypa
     asked.store.back_up()
     asked.submit("sam", "label", 3, asked.cat)
     read = deltas.read
+    monkeypatch.setattr(watch, "RECHECK_S", -1.0)  # each read looks at the path
 
     def read_and_replace(delta: Path) -> deltas.Delta:
         (tmp_path / "other.db").write_bytes(path.read_bytes())
