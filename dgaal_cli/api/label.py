@@ -60,7 +60,7 @@ def open_session(
             try:
                 asked = ask_at_once(workspace, config, store) if config.label.at_once else ""
                 notice = join_notices(asked, growth_notice(workspace, config, store))
-            except BaseException:
+            except BaseException:  # also Ctrl-C: no session exists yet that closes the store
                 store.close()
                 raise
             return LabelSession(

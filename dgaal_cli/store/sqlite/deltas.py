@@ -159,7 +159,7 @@ def _copy_rows(connection: sqlite3.Connection, base: Base, target: Path) -> Head
                 marks=read_marks(connection),
             )
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # also Ctrl-C: the store stays open and must not stay locked
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
