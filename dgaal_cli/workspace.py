@@ -50,6 +50,11 @@ class Workspace:
         """Decoded pixels; computed again if missing or outdated."""
         return self.root / "cache"
 
+    @property
+    def report_path(self) -> Path:
+        """Page and pictures of ``dgaal report``."""
+        return self.root / "report"
+
     def round_path(self, number: int) -> Path:
         """Return the folder of one round's record, checkpoint, query and plots."""
         return self.rounds_path / f"{number:03d}"

@@ -82,7 +82,7 @@ def doctor(environment: Mapping[str, str], workspace: Workspace | None = None) -
 
 def _workspace(workspace: Workspace, location: StoreLocation) -> list[Finding]:
     folders = [workspace.root]
-    for name in ("backups", "rounds", "artifacts", "cache"):
+    for name in ("backups", "rounds", "artifacts", "cache", "report"):
         folders += [Path(inside) for inside, _, _ in os.walk(workspace.root / name)]
     removed = f"{sum(map(sweep, folders))} of killed commands were removed"
     litter = Finding(name="temporary files", found=removed)

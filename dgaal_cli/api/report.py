@@ -35,7 +35,6 @@ from dgaal_cli.simulation.pool import load_pool
 from dgaal_cli.simulation.summary import Effect
 from dgaal_cli.workspace import Workspace
 
-REPORT_NAME = "report"
 PAGE_NAME = "index.html"
 MAX_SHEETS = 8
 """Maximum number of queries shown; the latest are kept."""
@@ -75,7 +74,7 @@ def report(workspace: Workspace, config: Config, *, folder: Path | None = None) 
         *_workspace_pictures(workspace),
     ]
     title = config.name or workspace.root.name
-    return _write(title, sections, folder or workspace.root / REPORT_NAME, notes)
+    return _write(title, sections, folder or workspace.report_path, notes)
 
 
 def report_simulation(simulation: Path, *, folder: Path | None = None) -> ReportResult:
@@ -102,7 +101,7 @@ def report_simulation(simulation: Path, *, folder: Path | None = None) -> Report
         *_simulation_health(result),
     ]
     title = f"dgaal simulation {result.plan.preset}".strip()
-    return _write(title, sections, folder or result.folder / REPORT_NAME, notes)
+    return _write(title, sections, folder or result.folder / "report", notes)
 
 
 def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:

@@ -34,6 +34,8 @@ VICTIMS = {
     "store": "os.link = kill; store_location(root / 'new.db').create()",
     "init": "with store_location(root / 'new.db').build(then=kill) as store:\n    kill()",
     "backup": "os.replace = kill; open_store(root / 'labels.db').back_up('test')",
+    "report": "(root / 'report').mkdir(exist_ok=True); os.replace = kill\n"
+    "dgaal_cli.atomic.write_text(root / 'report/index.html', 'page')",
     "checkpoint": "from dgaal_cli.training import checkpoint\nos.replace = kill\n"
     "os.rename = kill; checkpoint.save(root / 'rounds/000/progress', {}, {})",
 }
@@ -75,6 +77,7 @@ def test_next_writer_removes_what_a_killed_command_left(root, victim):
     writer = {
         "checkpoint": VICTIMS["checkpoint"].replace("os.replace = kill\nos.rename = kill; ", ""),
         "backup": "open_store(root / 'labels.db').back_up('test')",
+        "report": "dgaal_cli.atomic.write_text(root / 'report/index.html', 'page')",
     }
     code = KILLED.format(victim=writer.get(victim, "dgaal_cli.atomic.write_text(root / 'y', 'y')"))
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)

@@ -186,6 +186,7 @@ TRUE_IF: dict[str, Condition] = {
         lambda scene, match: int(match[1]) == IMAGES - len(scene.before.verdicts())
     ),
     r"^nothing is trained yet": _harm("no rounds"),
+    r"^round \d+ stopped midway and cannot be resumed: pool changed": _harm("image changed"),
     r"^round \d+ stopped midway and cannot be resumed": (
         lambda scene, _: not scene.world.is_resumable
     ),

@@ -127,9 +127,9 @@ class Month:
             self.world.interrupted, self.world.trained = (), (self.world.state.classes,)
             return
         self.world.trained = (*self.world.trained, before.classes)
-        if "--fresh" in command.argv or not self.world.interrupted:
-            # It may have ended before it removed the files of the one before.
-            self.world.interrupted = (*self.world.interrupted, before)
+        # It may have ended before it removed the files of the one before, which is resumed then;
+        # and it starts anew, with the labels of now, if the one before had saved nothing.
+        self.world.interrupted = (*self.world.interrupted, before)
 
     def compare(self, expected: list[State], found: Reading, command: Command) -> None:
         """Adopt the stored state if it is one of the expected ones."""
