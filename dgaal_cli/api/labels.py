@@ -25,6 +25,7 @@ from dgaal_cli.labeling.class_list import (
     rename_class,
 )
 from dgaal_cli.labeling.disputes import adjudicate, disputes
+from dgaal_cli.labeling.label_errors import label_errors
 from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
@@ -54,7 +55,7 @@ __all__ = [
 __all__ += ["Restored", "backup", "check", "restore"]
 __all__ += ["export_labels", "import_labels", "label_log", "label_stats"]
 __all__ += ["add_class", "class_list", "order_classes", "remove_class", "rename_class"]
-__all__ += ["adjudicate", "disputes"]
+__all__ += ["adjudicate", "disputes", "label_errors"]
 
 
 _UNLABELED = {

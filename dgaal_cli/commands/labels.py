@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dgaal_cli.api.labels import Conflict, ImportedLabels, LoggedEvent
     from dgaal_cli.labeling.disputes import Dispute
+    from dgaal_cli.labeling.label_errors import SuspectLabel
     from dgaal_cli.store.records import OverruledAnswer
 
 app = typer.Typer(
@@ -274,6 +275,52 @@ def adjudicate_command(
         f"decided by {show(result.annotator)}"
     )
     context.note(f"{result.left:,} disputed images left")
+
+
+@app.command("errors")
+def errors_command(
+    ctx: typer.Context,
+    top: Annotated[int, typer.Option(help="Number of labels to print.", min=1)] = 20,
+    flag: Annotated[
+        int, typer.Option(help="Flag so many of the first images, for the review.", min=0)
+    ] = 0,
+    annotator: Annotated[
+        str | None, typer.Option(help="Who flags; default: the operating system's user.")
+    ] = None,
+) -> None:
+    """List labels that are likely wrong: those that a model of the other labels contradicts."""
+    from dgaal_cli.labeling.annotators import default_annotator
+    from dgaal_cli.labeling.label_errors import label_errors
+
+    context: Context = ctx.obj
+    found = label_errors(
+        context.workspace(),
+        context.config(),
+        flag=flag,
+        annotator=annotator or default_annotator(),
+        emit=context.listener(),
+    )
+    listed = found.suspects[:top]
+    if context.printed_json(replace(found, suspects=tuple(map(_spelled, listed)))):
+        return
+    for suspect in listed:
+        print(
+            f"{spell(suspect.sample_id)}  is {show(suspect.given)} "
+            f"({suspect.given_probability:.1%}), may be {show(suspect.suggested)} "
+            f"({suspect.suggested_probability:.1%})"
+        )
+    more = len(found.suspects) - len(listed)
+    context.note(
+        f"{len(found.suspects):,} of {found.checked:,} checked labels are likely wrong"
+        + (f"; {more:,} more with --top {len(found.suspects)}" if more else "")
+        + (f"; {found.unchecked:,} labels could not be checked" if found.unchecked else "")
+    )
+    if found.flagged:
+        context.note(f"{found.flagged:,} flagged; look at them with {context.dgaal} label, key r")
+
+
+def _spelled(suspect: "SuspectLabel") -> "SuspectLabel":
+    return replace(suspect, sample_id=SampleId(spell(suspect.sample_id)))
 
 
 @app.command("check")

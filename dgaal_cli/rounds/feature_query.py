@@ -16,6 +16,7 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, doubt
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
+from dgaal_cli.rounds.pool_labels import label_columns
 from dgaal_cli.rounds.pool_model import PoolModel
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
 from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows
@@ -24,7 +25,6 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, Query, QueryEntry
 from dgaal_cli.task_heads.fit import fit
 from dgaal_cli.task_heads.graph_file import cached_graph
-from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 MAX_PREDICTED = 50_000
@@ -142,13 +142,7 @@ class _Pool:
         """Fit a task model to the labels; None without labels of two classes."""
         if self.is_urgent or len(self.ids) > MAX_PREDICTED:
             return None
-        text, column = load_task(config.task).text, {c.uid: at for at, c in enumerate(classes)}
-        verdicts = store.verdicts()
-        labels = np.full(len(self.ids), -1, np.int64)
-        for position in self.answered.tolist():
-            label = verdicts.get(ItemId(int(self.ids[position])))
-            uid = text.single_class(label) if label else None
-            labels[position] = -1 if uid is None else column.get(uid, -1)
+        labels = label_columns(config, store, classes, self.ids)
         if len(np.unique(labels[labels >= 0])) < 2:
             return None
         model = fit(self.rows, labels, len(classes), graph=cached_graph(self.rows))

@@ -39,12 +39,16 @@ _WIDTHS = (64, 256)
 _PENALTIES = (0.1, 1.0, 10.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
     """How well held-out labels were predicted by the chosen model."""
 
     count: int
-    """Number of held-out labels."""
+    """Number m of held-out labels."""
+    positions: Ids
+    """(m,): their rows in the pool."""
+    predicted: Floats
+    """(m, C): calibrated probabilities by models that did not see the label."""
     accuracy: float
     """Share of right predictions, 0..1; each class counts the same."""
     calibration_error: float
@@ -135,6 +139,8 @@ class _Fitting:
         chosen = self._best([graph, head, _mixture(graph, head, self._truth)])
         held_out = HeldOut(
             count=len(self._truth),
+            positions=self._labels.positions[self._labels.held_out],
+            predicted=chosen.predicted,
             accuracy=float(self._weights @ (chosen.predicted.argmax(axis=1) == self._truth)),
             calibration_error=expected_calibration_error(chosen.predicted, self._truth),
         )

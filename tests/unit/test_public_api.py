@@ -45,6 +45,7 @@ LABEL_VERBS = {
     "order_classes",
     "disputes",
     "adjudicate",
+    "label_errors",
     "check",
     "backup",
     "restore",

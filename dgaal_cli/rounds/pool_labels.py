@@ -1,0 +1,24 @@
+"""The labels of a pool's images as columns of a task model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dgaal_cli.config.schema import Config
+from dgaal_cli.features.kernel import Ids
+from dgaal_cli.ids import ItemId
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tasks.registry import load_task
+
+
+def label_columns(config: Config, store: Store, classes: Sequence[ClassRecord], items: Ids) -> Ids:
+    """Return the position in ``classes`` (N,) of each item's current label; -1 without one."""
+    text, column = load_task(config.task).text, {c.uid: at for at, c in enumerate(classes)}
+    verdicts = store.verdicts()
+    columns = np.full(len(items), -1, np.int64)
+    for position, item in enumerate(items.tolist()):
+        label = verdicts.get(ItemId(item))
+        uid = text.single_class(label) if label else None
+        columns[position] = -1 if uid is None else column.get(uid, -1)
+    return columns
