@@ -53,13 +53,16 @@ class Queue:
     def rank(self) -> None:
         """Order the rest by doubt: what is left for the end is what the grid confirms at a glance.
 
-        Skipped images stay last, and images without features keep the query's order before those.
+        Skipped images stay last, in the order of skipping: the one that was just skipped must not
+        come back before the others. Images without features keep the query's order before those.
         """
         self._order = [*self._left]
         if self._learner.active is None:
             return
         gaps = self._learner.active.doubts(self._order)
-        self._order.sort(key=lambda item: (item in self._put_off, gaps.get(item, 0.0)))
+        asked = [item for item in self._order if item not in self._put_off]
+        asked.sort(key=lambda item: gaps.get(item, 0.0))
+        self._order = [*asked, *(item for item in self._order if item in self._put_off)]
 
     def first(self) -> ItemId | None:
         """The image to ask first."""

@@ -1,8 +1,11 @@
 """Keys of commands and classes, without collisions.
 
-Up to 10 classes use digits, and commands use letters. 11 to 36 classes use digits and letters, and
-commands use capitals and punctuation. More classes use two keys each; classes beyond 400 are found
-by search.
+Commands use letters. The first 10 classes use digits, the next ones the letters that no command
+has, then capitals: a new class never changes the key of a command. More than 36 classes use two
+keys each, and commands use capitals and punctuation; classes beyond 400 are found by search.
+
+Commands also use capitals where classes need their letters: the configuration gives letters to
+classes, a class has the letter of a command as its own key, or the classes are an alphabet.
 """
 
 import re
@@ -16,9 +19,13 @@ from dgaal_cli.store.records import ClassRecord, Label
 
 DIGITS = "1234567890"
 HOME_ROW = "asdfghjklqwertyuiopzxcvbnm"
+CAPITALS = "SJKWEYIBNMLOPZGQRTVXHDFCAU"
+"""Keys of classes when no letter is left; those of other screens' actions are last."""
 GROUP_KEYS = "asdfgqwertzxcvb12345"
 MEMBER_KEYS = "jklhuiopynm67890asdf"
 MAX_LETTERS = 36
+MIN_ALPHABET = 20
+"""Classes that are all letters have their own letters from this number on."""
 MAX_CODES = len(GROUP_KEYS) * len(MEMBER_KEYS)
 CODE_S = 1.5
 """Seconds after which the first key of a two-key code is forgotten."""
@@ -203,8 +210,13 @@ def make_keymap(
     own = own or OwnKeys()
     first = own.classes or DIGITS
     is_letters = len(classes) > len(first)
-    has_letters = is_letters or any(key in HOME_ROW for key in first)
-    of_classes = {*first, *DIGITS, *(HOME_ROW if is_letters else "")}
+    is_two_key = len(classes) > MAX_LETTERS
+    has_letters = (
+        is_two_key
+        or any(key in HOME_ROW for key in first)
+        or (is_letters and _need_command_letters(classes))
+    )
+    of_classes = {*first, *DIGITS, *(HOME_ROW if is_two_key else "")}
     commands = _command_keys(own, of_classes, has_letters=has_letters)
     for key in first:
         if key in commands:
@@ -212,11 +224,12 @@ def make_keymap(
                 f"label.class_keys has '{key}', which means '{commands[key].title}' here; "
                 f"choose another key, or one for that command: label.keys.{commands[key].name}"
             )
-    if len(classes) <= MAX_LETTERS:
-        free = [*first, *(key for key in DIGITS + HOME_ROW if is_letters and key not in first)]
-        code_of = _single_keys(classes, commands, free, known or {})
-    else:
+    if is_two_key:
         code_of = _two_keys(classes[:MAX_CODES])
+    else:
+        more = DIGITS + HOME_ROW + CAPITALS if is_letters else ""
+        free = [key for key in dict.fromkeys([*first, *more]) if key not in commands]
+        code_of = _single_keys(classes, commands, free, known or {})
     return Keymap(
         commands=commands,
         codes={code: uid for uid, code in code_of.items()},
@@ -291,33 +304,48 @@ def chosen_keys(own: OwnKeys, name: str) -> list[str]:
     return keys
 
 
+def _need_command_letters(classes: Sequence[ClassRecord]) -> bool:
+    """Return whether classes have letters of commands as their own keys, or are an alphabet."""
+    letters = {key for command in COMMANDS for key in command.keys if key in HOME_ROW}
+    if any(c.key in letters for c in classes):
+        return True
+    return len(classes) >= MIN_ALPHABET and all(_natural(_folded(c)) for c in classes)
+
+
 def _single_keys(
     classes: Sequence[ClassRecord],
     commands: dict[str, Action],
     free: Sequence[str],
     known: Mapping[ClassUid, str],
 ) -> dict[ClassUid, str]:
-    free = [key for key in free if key not in commands]
+    """Return a key of ``free`` for each class.
+
+    The key of a class depends on earlier classes only, apart from names that are keys: so a class
+    that is added at the end changes no other key, also after a restart.
+    """
     chosen = _own_keys(classes, commands)
     taken = set(chosen.values())
-    names = {c.uid: show(c.name).casefold() for c in classes}
-    natural = {c.uid: _natural(names[c.uid]) for c in classes}  # 7 for the names 7 and seven
+    natural = {c.uid: _natural(_folded(c)) for c in classes}  # 7 for the names 7 and seven
     for preferred in (known, natural):
         for c in classes:
             key = preferred.get(c.uid, "")
             if c.uid not in chosen and key in free and key not in taken:
                 chosen[c.uid] = key
                 taken.add(key)
-    if all(letter in free for letter in HOME_ROW):
-        initials = [name[:1] for name in names.values()]
-        for c in classes:
-            first = names[c.uid][:1]
-            is_unique = initials.count(first) == 1 and first in HOME_ROW and first not in taken
-            if c.uid not in chosen and is_unique:
-                chosen[c.uid] = first
-                taken.add(first)
-    rest = iter(key for key in free if key not in taken)
-    return {c.uid: chosen.get(c.uid) or next(rest) for c in classes}
+    for c in classes:
+        if c.uid in chosen:
+            continue
+        key = next(key for key in free if key not in taken)
+        initial = _folded(c)[:1]
+        if key not in DIGITS and initial in HOME_ROW and initial in free and initial not in taken:
+            key = initial
+        chosen[c.uid] = key
+        taken.add(key)
+    return chosen
+
+
+def _folded(record: ClassRecord) -> str:
+    return show(record.name).casefold()
 
 
 def _own_keys(classes: Sequence[ClassRecord], commands: dict[str, Action]) -> dict[ClassUid, str]:

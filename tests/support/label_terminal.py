@@ -1,11 +1,13 @@
 """A label terminal under Textual's pilot, with a clock that the test sets."""
 
+import io
 import sys
 import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 
 from class_labels import name_of
+from rich.console import Console
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -149,6 +151,22 @@ def starter(make_workspace, config, clock, fake_reader):
             bridge.close()
 
     return start
+
+
+def text_of(app: LabelApp) -> str:
+    """Return the text of the terminal without trailing blanks."""
+    width, height = app.size
+    console = Console(
+        width=width,
+        height=height,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",  # a style caches its first color system, also for later tests
+        record=True,
+    )
+    console.print(app.screen._compositor.render_update(full=True))
+    lines = console.export_text(styles=False).splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def script(*lines: str) -> list[str]:

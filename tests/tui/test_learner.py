@@ -160,6 +160,32 @@ def test_skipped_images_are_last_and_undo_restores_image_and_weights(
     assert session._round.learner.guesses._learner.count == 21
 
 
+def test_skipping_everything_asks_the_images_in_the_order_of_skipping(
+    make_learner_workspace, start_session
+):
+    session = start_session(make_learner_workspace())
+    view = session.load_learner()
+    expected = truth(view)
+    page = [
+        Press(
+            op_id=new_op_id(),
+            kind="label",
+            item_id=s.item_id,
+            label=as_label(expected[s.sample_id]),
+        )
+        for s in session._round.queue.rest()[:-6]
+    ]
+    view = session.answer_page(page)
+    shown = []
+    for _ in range(18):
+        shown.append(view.image.item_id)
+        view = session.answer(Press(op_id=new_op_id(), kind="skip", item_id=shown[-1]))
+        if len(shown) == 9:  # the order is read from the store too
+            view = session.load_learner()
+    assert len(set(shown[:6])) == 6
+    assert shown[6:12] == shown[12:] == shown[:6]
+
+
 def test_undo_of_a_page_restores_the_learner(make_learner_workspace, start_session):
     session = start_session(make_learner_workspace())
     view = session.load_learner()

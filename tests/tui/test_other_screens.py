@@ -1,7 +1,7 @@
 """Common behavior of grid, review, rounds and training dialog: keys, help and layout."""
 
 import pytest
-from label_terminal import Terminal, script
+from label_terminal import Terminal, script, text_of
 from textual.widgets import Input, Static
 
 from dgaal_cli.tui.palette import LabelCommands
@@ -16,6 +16,7 @@ from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
 
 FORTY = [f"class {i:02d}" for i in range(40)]
+EIGHTY = [f"class {i:02d}" for i in range(80)]
 KEY_OF = {GridScreen: "g", ReviewScreen: "r", RoundsScreen: "h"}
 SIZES = pytest.mark.parametrize("size", [(80, 24), (60, 20)])
 SCREENS = pytest.mark.parametrize("kind", list(KEY_OF))
@@ -149,10 +150,12 @@ async def test_review_filters_by_a_class_chosen_by_name(terminal):
         assert len(t.events()) == 2
 
 
-@pytest.mark.parametrize(("classes", "key"), [(["one", "two"], "f"), (FORTY[:20], "*")])
-async def test_review_toggles_the_flag(terminal, classes, key):
+@pytest.mark.parametrize(
+    ("classes", "first", "key"), [(["one", "two"], "1", "f"), (EIGHTY, "aj", "*")]
+)
+async def test_review_toggles_the_flag(terminal, classes, first, key):
     async with terminal(classes=classes) as t:
-        await t.press("1")
+        await t.press(*first)
         review = await open_screen(t, ReviewScreen)
         assert f"{key} Flag" in review.query_one("#keys-bar", Rows)._rows[0].text
         for expected in (True, False):
@@ -254,3 +257,30 @@ async def test_number_dialog_shows_the_valid_range(terminal, typed):
         await press_keys(t, *typed, "enter")
         await t.until(lambda: "from 1 to 1,000" in t.dialog())
         assert results == []
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 18)])
+async def test_help_scrolls_to_its_last_line_and_its_keys_stay_visible(terminal, size):
+    async with terminal(size=size) as t:
+        await t.press("question_mark")
+        seen = text_of(t.app)
+        assert "Esc" in seen
+        assert "Palette" not in seen
+        for key in ("pagedown", "pagedown", "pagedown", "end"):
+            await t.pilot.press(key)
+            await t.pilot.pause()
+        last = text_of(t.app)
+        assert "Palette" in last
+        assert "Esc" in last
+        await t.pilot.press("home")
+        await t.pilot.pause()
+        assert text_of(t.app) == seen
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+async def test_key_bar_keeps_undo_and_says_that_keys_are_left_out(terminal, width):
+    async with terminal(size=(width, 20), guess=3, hints=True) as t:
+        bar = t.screen.query_one("#keys-bar", Rows)._rows[0].text
+        assert "u Undo" in bar
+        assert "? Help" in bar
+        assert bar.rstrip().endswith("…")

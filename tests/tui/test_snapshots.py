@@ -4,7 +4,6 @@ Record an intended change with ``DGAAL_SNAPSHOTS=write pytest tests/tui/test_sna
 review the diff. Colors are covered by the screenshots in ``assets/screens``.
 """
 
-import io
 import os
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,7 +23,7 @@ from digit_terminal import (
     ready,
     until,
 )
-from rich.console import Console
+from label_terminal import text_of
 
 from dgaal_cli.tui.app import LabelApp
 
@@ -68,22 +67,6 @@ def snapshot():
         assert shown.splitlines() == path.read_text("utf-8").splitlines()
 
     return compare
-
-
-def text_of(app: LabelApp) -> str:
-    """Return the text of the terminal without trailing blanks."""
-    width, height = app.size
-    console = Console(
-        width=width,
-        height=height,
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="truecolor",  # a style caches its first color system, also for later tests
-        record=True,
-    )
-    console.print(app.screen._compositor.render_update(full=True))
-    lines = console.export_text(styles=False).splitlines()
-    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def _cases():

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from dgaal_cli.escaping import show
+from dgaal_cli.tui.screens.keys import key_name
 
 Result = TypeVar("Result")
 
@@ -97,11 +98,38 @@ class UnsavedDialog(Dialog[str]):
             self.query_one("#keys", Static).update(self._keys())
 
 
-class LogDialog(Dialog[None]):
+class PageDialog(Dialog[None]):
+    """A dialog that may be longer than the screen: it scrolls, and its keys stay visible."""
+
+    kind = "wide"
+
+    def on_key(self, event: Key) -> None:
+        """Scroll, or go back."""
+        event.stop()
+        box = self.query_one("#box")
+        key = key_name(event)
+        page = max(1, box.scrollable_content_region.height - 1)
+        steps = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -page, "pagedown": page}
+        steps |= {"space": page, "b": -page, "home": -box.virtual_size.height}
+        steps["end"] = box.virtual_size.height
+        if key in steps:
+            target = min(max(0, box.scroll_offset.y + steps[key]), box.max_scroll_y)
+            box.scroll_to(y=target, animate=False)
+        elif key in self.leave_keys:
+            self.action_leave()
+
+    leave_keys: Sequence[str] = ("escape", "q", "enter")
+
+    def keys(self, *entries: tuple[str, str]) -> Static:
+        """Return the line of keys, which stays at the bottom of the dialog."""
+        return Static(keys_line(("↑↓", "scroll"), *entries), id="keys")
+
+
+class LogDialog(PageDialog):
     """Output of a failed process, newest at the end."""
 
     heading = " last output "
-    kind = "wide"
+    leave_keys = ("escape", "q", "l", "enter")
 
     def __init__(self, log: str) -> None:
         super().__init__()
@@ -109,22 +137,11 @@ class LogDialog(Dialog[None]):
 
     def body(self) -> Sequence[Static]:
         """Create the lines and the keys."""
-        keys = keys_line(("↑↓", "scroll"), ("Esc", "back"))
-        return [Static(text("\n".join(self._lines))), Static(keys, classes="gap")]
+        return [Static(text("\n".join(self._lines))), self.keys(("Esc", "back"))]
 
     def on_mount(self) -> None:
         """Scroll to the end."""
         self.query_one("#box").scroll_end(animate=False)
-
-    def on_key(self, event: Key) -> None:
-        """Scroll, or go back."""
-        event.stop()
-        box = self.query_one("#box")
-        pages = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
-        if event.key in pages:
-            box.scroll_relative(y=pages[event.key], animate=False)
-        elif event.key in ("escape", "q", "l", "enter"):
-            self.dismiss()
 
 
 class ConfirmDialog(Dialog[bool]):

@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -12,20 +11,21 @@ from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.gate import HOLD_DELAY_S
 from dgaal_cli.tui.keymap import Action, Keymap, spell_key
-from dgaal_cli.tui.screens.dialogs import Dialog, keys_line, text
+from dgaal_cli.tui.screens.dialogs import PageDialog, text
 
 _MAX_CLASSES = 40
 _WIDTH = 90
 _KEYS, _TITLE = 10, 13
 _INDENT = 2 + _KEYS + 1 + _TITLE
+_PALETTE = ("^p", "Palette", "find a command of this screen by its name")
 
 
-class HelpDialog(Dialog[None]):
+class HelpDialog(PageDialog):
     """Shows the keys: first classes, then commands by group."""
 
     heading = " keys "
-    kind = "wide"
-    BINDINGS: ClassVar = [("escape,q,enter,question_mark,f1", "leave", "back")]
+    leave_keys = ("escape", "q", "enter", "?", "f1")
+    back_key = ("Esc", "back")
 
     def __init__(
         self, keymap: Keymap, classes: Sequence[ClassRecord], actions: Sequence[Action] = ()
@@ -47,15 +47,18 @@ class HelpDialog(Dialog[None]):
         return [
             *([] if self._actions and not self._known else [Static(class_keys)]),
             Static(commands, classes="gap"),
-            Static(Content("   ").join([saved, keys_line(("Esc", "back"))]), classes="gap"),
+            Static(text(*_line(*_PALETTE, room))),
+            Static(saved, classes="gap"),
+            self.keys(self.back_key),
         ]
 
 
-class NewKeysDialog(HelpDialog, inherit_bindings=False):
+class NewKeysDialog(HelpDialog):
     """The keys have changed: blocks labeling until a person confirms it."""
 
     heading = " keys have changed "
-    BINDINGS: ClassVar = [("enter", "leave", "continue"), ("escape", "leave", "continue")]
+    leave_keys = ("enter", "escape")
+    back_key = ("⏎", "continue")
 
     def __init__(
         self, keymap: Keymap, classes: Sequence[ClassRecord], *, clock: Callable[[], float]
@@ -115,8 +118,14 @@ def _lines(actions: Sequence[Action], width: int) -> list[str | tuple[str, str]]
     parts: list[str | tuple[str, str]] = []
     for action in actions:
         keys = action.spoken or " ".join(spell_key(key) for key in action.keys)
-        parts.append((f"  {keys:<{_KEYS}}", "bold #ffb454"))
-        parts.append(f" {action.title:<{_TITLE}}")
-        lines = textwrap.wrap(action.explanation, max(20, width - _INDENT))
-        parts.append((f"\n{' ' * _INDENT}".join(lines) + "\n", "#8a95a3"))
+        parts += [*_line(keys, action.title, action.explanation, width), "\n"]
     return parts
+
+
+def _line(keys: str, title: str, explanation: str, width: int) -> list[str | tuple[str, str]]:
+    lines = textwrap.wrap(explanation, max(20, width - _INDENT))
+    return [
+        (f"  {keys:<{_KEYS}}", "bold #ffb454"),
+        f" {title:<{_TITLE}}",
+        (f"\n{' ' * _INDENT}".join(lines), "#8a95a3"),
+    ]

@@ -1,6 +1,7 @@
 """The status line and the key bar: first and last line of the label screen."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from textual.strip import Strip
 
@@ -16,7 +17,9 @@ MIN_BRAND_WIDTH = 56
 _MAX_NAME = 24
 _FREQUENT = ("accept", "cannot_tell", "skip", "undo", "help", "grid", "hints", "flag", "train")
 _RARE = ("quit", "rounds", "review", "search", "smooth", "learner", "add", "outside")
-_MUST_SHOW = ("help", "quit", "leave", "label")
+_MUST_SHOW = ("help", "undo", "quit", "leave", "label")
+_MORE: Piece = (" …", theme.BAR_DIM)
+"""At the end of a key bar that has no room for all keys: help shows the rest."""
 _WITHOUT_IMAGE = ("undo", "help", "add", "train", "quit", "review", "rounds")
 
 
@@ -76,7 +79,7 @@ def _optional(scene: Scene) -> list[Piece]:
 
 
 def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: bool) -> Strip:
-    """The active keys, most used first, as many as fit; help and quit are always shown."""
+    """The active keys, most used first, as many as fit; help, undo and quit are always shown."""
     entries: list[tuple[str, str, str]] = []
     class_keys = keymap.class_keys()
     if is_labeling and class_keys:
@@ -88,6 +91,7 @@ def key_bar(keymap: Keymap, width: int, *, is_guess_visible: bool, is_labeling: 
         if not is_labeling and name not in _WITHOUT_IMAGE:
             continue
         entries.append((name, spell_key(keys[0]), keymap.commands[keys[0]].title))
+    entries.append(("palette", "^p", "Palette"))
     return _bar(entries, width)
 
 
@@ -99,13 +103,17 @@ def action_bar(actions: Sequence[Action], width: int, *, first: Sequence[tuple[s
 
 
 def _bar(entries: Sequence[tuple[str, str, str]], width: int) -> Strip:
-    """Draw names, keys and titles; without room, drop the last names that need not be shown."""
+    """Draw names, keys and titles; without room, drop the last names that need not be shown.
+
+    An ellipsis at the end says that keys are left out.
+    """
     kept = {
         name: ((f" {key}", theme.BAR_KEY), (f" {title} ", theme.BAR_BASE))
         for name, key, title in entries
     }
+    if sum(map(width_of, kept.values())) <= width:
+        return line(width, tuple(chain.from_iterable(kept.values())), (), theme.BAR_BASE)
     for name in reversed([*kept]):
-        if name not in _MUST_SHOW and sum(map(width_of, kept.values())) > width:
+        if name not in _MUST_SHOW and sum(map(width_of, kept.values())) > width - width_of([_MORE]):
             del kept[name]
-    pieces = tuple(piece for entry in kept.values() for piece in entry)
-    return line(width, pieces, (), theme.BAR_BASE)
+    return line(width, tuple(chain.from_iterable(kept.values())), (_MORE,), theme.BAR_BASE)
