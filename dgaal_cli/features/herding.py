@@ -7,7 +7,7 @@ Approximation: ``LANDMARKS`` rows, chosen at random, represent the pool; a pool 
 rows is represented exactly. An average over the pool, which lies in 0..1, then has a standard error
 of at most 0.5 / sqrt(2048) = 0.011. Every row is a candidate. Time is linear in the rows, in the
 landmarks and, for the critic, in the labels; a matrix has at most ``BLOCK`` times as many values as
-there are landmarks.
+there are landmarks, or ``kernel.MAX_KEPT`` if it saves computing values again.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from dgaal_cli.features.kernel import (
     Floats,
     GaussianKernel,
     Ids,
+    LandmarkValues,
     blocks,
     kernel_for,
     sample,
@@ -110,8 +111,7 @@ class _Coverage:
         *,
         weights: Floats | None = None,
     ) -> None:
-        self._rows, self._kernel = rows, kernel
-        self._landmarks = kernel.read(rows, landmarks)
+        self._values = LandmarkValues(rows, kernel, landmarks)
         own = np.ones(len(landmarks)) if weights is None else weights[landmarks]
         self._shares = own / max(1, len(landmarks))
         """Part of each landmark in the mean."""
@@ -141,13 +141,11 @@ class _Coverage:
         self._is_current[:] = False
 
     def _gain(self, which: "slice | Ids") -> Floats:
-        values = self._kernel(self._kernel.read(self._rows, which), self._landmarks)
-        values -= self._nearest
-        return np.maximum(values, 0.0, out=values) @ self._shares
+        gains = self._values(which) - self._nearest
+        return np.maximum(gains, 0.0, out=gains) @ self._shares
 
     def _cover(self, positions: Ids) -> None:
-        values = self._kernel(self._kernel.read(self._rows, positions), self._landmarks)
-        np.maximum(self._nearest, values.max(axis=0), out=self._nearest)
+        np.maximum(self._nearest, self._values(positions).max(axis=0), out=self._nearest)
 
 
 class _Witness:

@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 BLOCK = 512
 """Rows that are read and compared at once."""
+MAX_KEPT = 2**23
+"""Kernel values that are kept instead of computed again: 64 MB."""
 _WIDTH_SAMPLE = 1000
 """Rows whose distances determine the width of the kernel."""
 
@@ -48,6 +50,34 @@ class GaussianKernel:
         values = squared_distances(ours, theirs)
         values *= -0.5 / self.width**2
         return np.exp(values, out=values)
+
+
+class LandmarkValues:
+    """Kernel values (n, L) of some rows to L landmarks; at most ``MAX_KEPT`` are kept in memory."""
+
+    def __init__(self, rows: FeatureRows, kernel: GaussianKernel, landmarks: Ids) -> None:
+        """Compute the values of all rows if they are kept.
+
+        Args:
+            rows: (N, D).
+            kernel: Kernel.
+            landmarks: Positions (L,) in the rows.
+        """
+        self._rows, self._kernel = rows, kernel
+        self._landmarks = kernel.read(rows, landmarks)
+        self._kept: Floats | None = None
+        if len(rows) * len(landmarks) <= MAX_KEPT:
+            kept = np.empty((len(rows), len(landmarks)))
+            for part in blocks(len(rows)):
+                kept[part] = self._computed(part)
+            self._kept = kept
+
+    def __call__(self, which: "slice | Ids") -> Floats:
+        """Return the values (n, L) of some rows; the caller must not change them."""
+        return self._computed(which) if self._kept is None else self._kept[which]
+
+    def _computed(self, which: "slice | Ids") -> Floats:
+        return self._kernel(self._kernel.read(self._rows, which), self._landmarks)
 
 
 def kernel_for(rows: FeatureRows, ids: Ids, *, scale: float) -> GaussianKernel:

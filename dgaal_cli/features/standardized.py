@@ -13,6 +13,7 @@ _BLOCK = 8192
 """Rows that are read at once for the mean."""
 _MIN_DEVIATION = 1e-6
 """A smaller one is that of a constant feature, which is then zero."""
+_MIN_LENGTH = 1e-12
 
 
 class StoredRows(Protocol):
@@ -89,3 +90,22 @@ class StandardizedRows:
         del copy  # always a new array
         rows = np.asarray(self._stored[self._chosen], dtype=np.float32)
         return ((rows - self.mean) / self.deviation).astype(dtype or np.float32, copy=False)
+
+
+class UnitRows:
+    """Standardized rows, scaled to length 1 as they are read: their distances follow the cosine.
+
+    Rules that compare rows read the same ones in a workspace and in a simulation.
+    """
+
+    def __init__(self, rows: StandardizedRows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._rows)
+
+    def __getitem__(self, which: "slice | npt.NDArray[np.int64 | np.bool_]", /) -> Rows:
+        """Return rows (n, D), float32; a row of zeros stays zero."""
+        found = np.asarray(self._rows[which])
+        return found / np.linalg.norm(found, axis=1, keepdims=True).clip(_MIN_LENGTH)

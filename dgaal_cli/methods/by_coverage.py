@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.features.standardized import UnitRows
 from dgaal_cli.methods.adversarial_encoder.decoder import Decoder
 from dgaal_cli.methods.adversarial_encoder.games import Games
 from dgaal_cli.methods.adversarial_encoder.image_discriminator import ImageDiscriminator
@@ -78,9 +79,9 @@ class CoverageMethod(TaskModelOnly):
         The features are scaled to length one, as in the papers. G1's map is averaged to 2 x 2 cells
         first.
         """
-        if self.games is None:
-            found = np.asarray(data.inputs[rows])
-            return found / np.linalg.norm(found, axis=1, keepdims=True).clip(1e-12)
+        if data.features is not None:
+            return UnitRows(data.features)[rows]
+        assert self.games is not None
         encoder = self.games.encoder
 
         def encode(images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.herding import Picks
-from dgaal_cli.features.kernel import Ids
+from dgaal_cli.features.kernel import FeatureRows, Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, doubt
 from dgaal_cli.rounds.chosen_query import ChosenEntries
@@ -19,7 +19,7 @@ from dgaal_cli.rounds.guesses import Guesses, top_guesses
 from dgaal_cli.rounds.pool_labels import label_columns
 from dgaal_cli.rounds.pool_model import PoolModel
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
-from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows
+from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows, rows_to_compare
 from dgaal_cli.rounds.query_size import images_to_ask
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, Query, QueryEntry
@@ -79,10 +79,10 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
         model = pool.model(config, store, classes)
         if model is None or rule.pick_doubtful is None:
-            picks = rule.pick(pool.rows, pool.ids, pool.answered, size)
+            picks = rule.pick(pool.compared, pool.ids, pool.answered, size)
         else:
             picks = rule.pick_doubtful(
-                pool.rows, pool.ids, pool.answered, size, doubt(model.probabilities)
+                pool.compared, pool.ids, pool.answered, size, doubt(model.probabilities)
             )
         picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
         order = (picked + pool.without_rows)[:size]
@@ -107,6 +107,8 @@ class _Pool:
     """(N,): items of the images with features."""
     rows: CachedRows
     """(N, D)."""
+    compared: FeatureRows
+    """(N, D): what rules compare."""
     answered: Ids
     """Positions in ``ids``; they count as covered, also by "can't tell"."""
     without_rows: list[ItemId]
@@ -131,6 +133,7 @@ class _Pool:
         return cls(
             ids=ids,
             rows=rows,
+            compared=rows_to_compare(rows, config),
             answered=np.flatnonzero(~np.isin(ids, open_ids)),
             without_rows=[item_id for item_id in open_ids if item_id not in known],
             is_urgent=is_urgent,

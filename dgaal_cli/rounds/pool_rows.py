@@ -14,8 +14,9 @@ from dgaal_cli.errors import DgaalError, InputDataError, InterruptedRunError
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows, FeatureCache, as_digests, cache_folder
 from dgaal_cli.features.compute import compute_features, configured_space
-from dgaal_cli.features.kernel import Ids
+from dgaal_cli.features.kernel import FeatureRows, Ids
 from dgaal_cli.features.space import FeatureSpace
+from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 from dgaal_cli.features.thumbnails import add_thumbnails, thumbnail_space
 from dgaal_cli.ids import SampleId
 from dgaal_cli.store.records import ItemRecord
@@ -83,6 +84,16 @@ def pool_rows(
             entries, seconds = source.entries(), math.inf
         add_thumbnails(folder, space, entries, workers=config.threads, seconds=seconds)
     return _found(folder, space, sha256)
+
+
+def rows_to_compare(rows: CachedRows, config: Config) -> FeatureRows:
+    """Return what rules compare: thumbnails, or standardized features scaled to length 1.
+
+    The length of a thumbnail matters: it is the brightness of the image.
+    """
+    if rows.space == thumbnail_space(config.pool):
+        return rows
+    return UnitRows(StandardizedRows.of_pool(rows))
 
 
 def count_missing(workspace: Workspace, config: Config, items: Sequence[ItemRecord]) -> int:

@@ -73,6 +73,17 @@ def test_picks_are_those_of_the_plain_rule(rule, pool):
     assert picks.positions.tolist() == plain_picks(rule, rows, ids, labeled, count)
 
 
+@settings(max_examples=30, deadline=None)
+@given(pool=pools())
+def test_picks_are_the_same_if_kernel_values_are_computed_again(pool):
+    rows, ids, labeled, count = pool
+    kept = max_herding(rows, ids, labeled, count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "MAX_KEPT", 0)
+        again = max_herding(rows, ids, labeled, count)
+    assert kept.positions.tolist() == again.positions.tolist()
+
+
 @EVERY
 @settings(max_examples=40, deadline=None)
 @given(pool=pools(), seed=st.integers(0, 1000))

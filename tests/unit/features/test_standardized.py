@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgaal_cli.features.standardized import StandardizedRows
+from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 
 ROWS = (np.random.default_rng(0).normal(size=(50, 6)) * 3 + 100).astype(np.float16)
 
@@ -59,3 +59,17 @@ def test_no_row_is_read_before_it_is_needed():
     chosen = StandardizedRows(Unreadable(), zeros, ones)[1:3]
     with pytest.raises(OSError, match="read"):
         np.asarray(chosen)
+
+
+def test_unit_rows_have_length_one_and_their_product_is_the_cosine_of_standardized_rows():
+    pool = StandardizedRows.of_pool(ROWS)
+    found, whole = UnitRows(pool)[np.array([7, 2])], np.asarray(pool)[[7, 2]]
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+    cosine = whole[0] @ whole[1] / np.prod(np.linalg.norm(whole, axis=1))
+    assert found[0] @ found[1] == pytest.approx(cosine, abs=1e-6)
+    assert len(UnitRows(pool)) == 50
+
+
+def test_a_row_of_zeros_stays_zero():
+    same = np.ones((3, 4), np.float16)
+    assert not UnitRows(StandardizedRows.of_pool(same))[:].any()

@@ -16,10 +16,13 @@ from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
 from dgaal_cli.data import pool
 from dgaal_cli.errors import ConfigError, UsageError
-from dgaal_cli.events import Warned
+from dgaal_cli.events import Warned, ignore
 from dgaal_cli.features.cache import cache_folder
+from dgaal_cli.features.herding import max_herding
+from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import on_disk
+from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
 
@@ -89,6 +92,20 @@ def test_a_round_trains_a_head_and_asks_without_decoding_pixels(workspace, monke
     record = json.loads((workspace.round_path(0) / "run.json").read_text())
     assert record["steps"] == {"classifier": 1}
     assert not (workspace.round_path(0) / "plots" / "learning_curve.png").exists()
+
+
+def test_a_query_compares_the_rows_that_a_method_in_a_simulation_compares(workspace):
+    config = configuration(workspace, "method=maxherding")
+    asked = [item.sample_id for item in query(workspace, config, count=6).items]
+    with open_store(workspace) as store:
+        items = list(store.items())
+    positions, rows = pool_rows(workspace, config, items, emit=ignore)
+    assert positions.tolist() == list(range(len(NAMES)))
+    unit, ids = UnitRows(StandardizedRows.of_pool(rows)), np.arange(len(NAMES))
+    picks = max_herding(unit, ids, ids[:8], 6).positions
+    assert asked == [items[position].sample_id for position in picks]
+    others = max_herding(rows, ids, ids[:8], 6).positions
+    assert asked != [items[position].sample_id for position in others]
 
 
 def uid_of(workspace, name):
