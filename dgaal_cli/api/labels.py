@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +26,7 @@ from dgaal_cli.labeling.class_list import (
 )
 from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.labeling.label_errors import label_errors
+from dgaal_cli.labeling.label_stats import LabelStats, label_stats
 from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
@@ -33,8 +34,6 @@ from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import (
     AnswerRecord,
-    AnswerTally,
-    Counts,
     DatedAnswer,
     EventRecord,
     MergeConflict,
@@ -131,15 +130,6 @@ class LoggedEvent:
     """The class that the label names; None without a label, or if it names several."""
     text: str | None
     """The label as exchange formats write it; None without a label."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelStats(AnswerTally):
-    """Counts of the current labels and answers."""
-
-    counts: Counts
-    by_class: tuple[tuple[str, int], ...]
-    """Pool labels of each class, in the order of the classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,19 +313,6 @@ def label_log(
         )
         for event in events
     ]
-
-
-def label_stats(workspace: Workspace) -> LabelStats:
-    """Count labels by class, annotator and provenance."""
-    with open_store(workspace, read_only=True) as store:
-        counts = store.counts()
-        classes = store.classes()
-        tally = store.tally()
-    return LabelStats(
-        counts=counts,
-        by_class=tuple((record.name, counts.by_class.get(record.uid, 0)) for record in classes),
-        **asdict(tally),
-    )
 
 
 def check(

@@ -164,7 +164,7 @@ def log_command(
 @app.command("stats")
 def stats_command(ctx: typer.Context) -> None:
     """Count labels by class, annotator and provenance."""
-    from dgaal_cli.api.labels import label_stats
+    from dgaal_cli.labeling.label_stats import label_stats
 
     context: Context = ctx.obj
     stats = label_stats(context.checked_workspace())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import unspell
@@ -15,9 +16,8 @@ from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispute:
-    """One image with different answers and no decision."""
+class Dispute(NamedTuple):
+    """One image with different answers and no decision; a tuple, since there may be many."""
 
     item_id: ItemId
     sample_id: SampleId
@@ -56,12 +56,8 @@ def iter_disputes(workspace: Workspace) -> Iterator[Dispute]:
             return None if label is None else text.to_text(label, names)
 
         for item in store.disputed():
-            yield Dispute(
-                item_id=item.item_id,
-                sample_id=item.sample_id,
-                answers=tuple([(annotator, name(label)) for annotator, label in item.answers]),
-                stands=name(item.current),
-            )
+            answers = tuple([(annotator, name(label)) for annotator, label in item.answers])
+            yield Dispute(item.item_id, item.sample_id, answers, name(item.current))
 
 
 def adjudicate(

@@ -1,7 +1,7 @@
 """Counts of answers, and items with different answers, computed by SQL aggregates."""
 
 import sqlite3
-from typing import Any
+from itertools import chain
 
 import msgspec
 
@@ -42,20 +42,20 @@ def disputed(connection: sqlite3.Connection, after: int, count: int) -> list[Dis
         after: Number of the item after which they begin.
         count: Maximum number.
     """
-    rows: list[tuple[Any, ...]] = [
-        (*row, sorted(_GIVEN_ANSWERS.decode(given)))
-        for *row, given in connection.execute(_DISPUTED_ANSWERS, (after, count))
-    ]
-    ids = {label_id for *_, given in rows for _, _, label_id in given}
-    labels = label_rows.by_id(connection, ids - {None})
+    rows = connection.execute(_DISPUTED_ANSWERS, (after, count)).fetchall()
+    answers = [sorted(_GIVEN_ANSWERS.decode(given)) for *_, given in rows]
+    ids: set[int | None] = {label_id for _, _, label_id in chain.from_iterable(answers)}
+    ids.update(current for _, _, current, _ in rows)
+    known = label_rows.by_id(connection, [number for number in ids if number is not None])
+    labels = {None: None, **known}
     return [
         DisputedItem(
             ItemId(number),
             decode_path(sample),
-            tuple([(annotator, labels.get(label_id)) for _, annotator, label_id in given]),
-            labels.get(current),
+            tuple([(annotator, labels[label_id]) for _, annotator, label_id in given]),
+            labels[current],
         )
-        for number, sample, current, given in rows
+        for (number, sample, current, _), given in zip(rows, answers, strict=True)
     ]
 
 
