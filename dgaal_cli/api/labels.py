@@ -28,6 +28,7 @@ from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.labeling.label_errors import label_errors
 from dgaal_cli.labeling.label_stats import LabelStats, label_stats
 from dgaal_cli.reports.sheets import encode_png
+from dgaal_cli.rounds.pool_comparison import is_aside
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
@@ -77,6 +78,9 @@ class ExportedLabels:
     left_out: int
     """What the format would hold of synthetic images, answers or labels, not written because
     ``--include-synthetic`` was not set."""
+    without_file: tuple[SampleId, ...] = ()
+    """Labeled images that a folder format left out, because ``pool update`` accepted other content
+    for their file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +172,7 @@ def export_labels(
             is no export.
     """
     chosen = load_format(format)
-    left_out = 0
+    left_out, without_file = 0, list[SampleId]()
 
     def is_kept(answer: AnswerRecord) -> bool:
         return include_synthetic or not answer.is_synthetic
@@ -180,11 +184,21 @@ def export_labels(
         left_out += 1
         return False
 
+    def has_file(answer: AnswerRecord) -> bool:
+        if answer.sample_id not in replaced or not is_aside(answer.sample_id, answer.sha256):
+            return True
+        without_file.append(answer.sample_id)
+        return False
+
     path = target if isinstance(target, Path) else None
     with open_store(workspace, read_only=True) as store:
+        replaced, effective = set[SampleId](), store.effective_answers()
+        if not isinstance(chosen, FileFormat):
+            replaced = {sample_id for sample_id, _ in store.replaced()}
+            effective = filter(has_file, effective)
         job = ExportJob(
             answers=filter(is_written, store.iter_answers()),
-            labels=filter(is_written, store.effective_answers()),
+            labels=filter(is_written, effective),
             distinct=store.distinct_labels(include_synthetic=include_synthetic),
             withdrawn=filter(is_kept, store.withdrawn()),
             classes=store.classes(),
@@ -205,7 +219,13 @@ def export_labels(
                 raise UsageError(f"the format {format} is a folder; name it with -o")
             with assembling(path) as folder:
                 count = chosen.fill(folder, job)
-    return ExportedLabels(format=format, path=path, count=count, left_out=left_out)
+    return ExportedLabels(
+        format=format,
+        path=path,
+        count=count,
+        left_out=left_out,
+        without_file=tuple(without_file),
+    )
 
 
 def _check_target(target: Path, head: bytes) -> None:

@@ -77,12 +77,20 @@ def export_command(
         link=link,
         include_synthetic=include_synthetic,
     )
-    if context.printed_json(result):
+    spelled = tuple(SampleId(spell(name)) for name in result.without_file)
+    if context.printed_json(replace(result, without_file=spelled)):
         return
     where = "stdout" if result.path is None else show(str(result.path))
     left = ""
     if result.left_out:
         left = f"; {result.left_out:,} of synthetic images omitted (--include-synthetic)"
+    if result.without_file:
+        names = ", ".join(show(name) for name in result.without_file[:_NAMED])
+        left += (
+            f"; {len(result.without_file):,} left out, because their files have other content now "
+            f"({names}{', ...' if len(result.without_file) > _NAMED else ''}): jsonl, csv and coco "
+            "hold them"
+        )
     context.note(f"{result.count:,} labels as {result.format} to {where}{left}")
 
 

@@ -355,3 +355,9 @@ class _Look:
         short = SampleId(f"{file.sample_id}@{digits[:_ASIDE_DIGITS]}")
         is_free = short not in self._by_name and short not in self.listed
         return short if is_free else SampleId(f"{file.sample_id}@{digits}")
+
+
+def is_aside(sample_id: SampleId, sha256: bytes) -> bool:
+    """Return whether this is the name of an image whose file shows other, accepted content now."""
+    digits = sha256.hex()
+    return sample_id.endswith((f"@{digits[:_ASIDE_DIGITS]}", f"@{digits}"))

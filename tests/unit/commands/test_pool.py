@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from class_labels import as_label
 from label_workspaces import make_workspace
 
 from dgaal_cli import cli
+from dgaal_cli.ids import SampleId
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.records import ImportedLabel
 from dgaal_cli.workspace import Workspace
 
 
@@ -76,6 +80,27 @@ def test_changed_file_is_refused_by_name_without_a_terminal(root: Path, run, mon
     assert "--accept-changed" in done.err
     assert run("pool", "update", "--accept-changed").code == 0
     assert run("pool", "update").out.endswith("nothing to update\n")
+
+
+def test_folder_exports_leave_out_images_whose_file_has_accepted_content(root: Path, run):
+    with open_store(root / "labels.db") as store:
+        uid = store.classes()[0].uid
+        store.import_labels(
+            [
+                ImportedLabel(sample_id=SampleId(name), label=as_label(uid), annotator="a")
+                for name in ("a.png", "b.png")
+            ]
+        )
+    exchange_content(root, "a.png")
+    refused = run("labels", "export", "-f", "imagefolder", "-o", str(root / "out"))
+    assert "image a.png has changed since it was labeled" in refused.err
+    assert run("pool", "update", "--accept-changed").code == 0
+    done = run("labels", "export", "-f", "imagefolder", "-o", str(root / "out"))
+    assert done.code == 0, done.err
+    assert "1 labels as imagefolder" in done.err
+    assert "1 left out, because their files have other content now (a.png@" in done.err
+    assert [path.name for path in (root / "out").rglob("*.png")] == ["b.png"]
+    assert len(run("labels", "export", "-f", "jsonl").out.splitlines()) == 2
 
 
 @pytest.mark.parametrize(("answer", "code", "added"), [("y\n", 0, 1), ("n\n", 3, 0)])
