@@ -1,6 +1,5 @@
 """FiftyOne's FiftyOneImageClassificationDataset: a folder ``data`` and ``labels.json``."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.store.exchange.base import Document, ExportJob, Parsed, convert
 from dgaal_cli.store.exchange.folders import ImagePlacer
 from dgaal_cli.store.exchange.image_folder import files_below
+from dgaal_cli.store.exchange.json_array import indented
 
 
 class _Labels(msgspec.Struct, kw_only=True):
@@ -33,9 +33,10 @@ class FiftyOne:
         index = {record.uid: number for number, record in enumerate(job.classes)}
         images, targets, exported = ImagePlacer(job), dict[str, int](), dict[str, str]()
         taken: dict[str, str] = {}
-        (folder / "data").mkdir()
+        data = folder / "data"
+        data.mkdir()
         for label, uid in job.class_labels("fiftyone"):
-            name = images.place(label, folder / "data")
+            name = images.place(label, data)
             stem = _stem(name)
             if stem in taken:
                 raise InputDataError(
@@ -50,7 +51,7 @@ class FiftyOne:
             "labels": targets,
             "exported": exported,
         }
-        write_text(folder / "labels.json", json.dumps(document, indent=1) + "\n")
+        write_text(folder / "labels.json", indented(document) + "\n")
         return len(targets)
 
     def read(self, path: Path) -> Iterator[Parsed]:

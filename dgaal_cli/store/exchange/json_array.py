@@ -1,4 +1,4 @@
-"""JSON arrays that are written value by value."""
+"""Indented JSON, and arrays of it that are written value by value."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,18 @@ def json_array(values: Iterable[Any], *, depth: int = 1) -> Iterator[bytes]:
     margin = "\n" + " " * depth
     is_first = True
     for value in values:
-        text = _indented(value).replace("\n", margin)
+        text = indented(value).replace("\n", margin)
         yield (("[" if is_first else ",") + margin + text).encode()
         is_first = False
     yield b"[]" if is_first else ("\n" + " " * (depth - 1) + "]").encode()
 
 
-def _indented(value: Any) -> str:
-    """Return ``json.dumps(value, indent=1)``, which uses no C encoder, in a quarter of its time."""
+def indented(value: Any) -> str:
+    """Return ``json.dumps(value, indent=1)``, which uses no C encoder, in a quarter of its time.
+
+    Raises:
+        ValueError: The value has a number that is not finite.
+    """
     text = json.dumps(value, allow_nan=False)
     try:
         return msgspec.json.format(text, indent=1)
