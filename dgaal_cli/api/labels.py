@@ -20,6 +20,7 @@ from dgaal_cli.ids import ClassUid, SampleId
 from dgaal_cli.labeling.class_list import (
     add_class,
     class_list,
+    merge_classes,
     order_classes,
     remove_class,
     rename_class,
@@ -54,7 +55,8 @@ __all__ = [
 ]
 __all__ += ["Restored", "backup", "check", "restore"]
 __all__ += ["export_labels", "import_labels", "label_log", "label_stats"]
-__all__ += ["add_class", "class_list", "order_classes", "remove_class", "rename_class"]
+__all__ += ["add_class", "class_list", "merge_classes", "order_classes"]
+__all__ += ["remove_class", "rename_class"]
 __all__ += ["adjudicate", "disputes", "label_errors"]
 
 

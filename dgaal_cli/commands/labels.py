@@ -211,6 +211,10 @@ def classes_command(
     remove: Annotated[
         str | None, typer.Option(metavar="NAME", help="Remove a class that has no labels.")
     ] = None,
+    merge: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="OLD INTO", help="Give the labels of a class another one; remove it."),
+    ] = None,
 ) -> None:
     """List or change the classes; except after --rename, run 'dgaal train' before the next query.
 
@@ -219,8 +223,8 @@ def classes_command(
     from dgaal_cli.labeling import class_list
 
     context: Context = ctx.obj
-    if sum(option is not None for option in (add, rename, order, remove)) > 1:
-        raise UsageError("use only one of --add, --rename, --order and --remove")
+    if sum(option is not None for option in (add, rename, order, remove, merge)) > 1:
+        raise UsageError("use only one of --add, --rename, --order, --remove and --merge")
     workspace = context.checked_workspace()
     if add is not None:
         found = class_list.add_class(workspace, add)
@@ -230,6 +234,8 @@ def classes_command(
         found = class_list.order_classes(workspace, [n.strip() for n in order.split(",")])
     elif remove is not None:
         found = class_list.remove_class(workspace, remove)
+    elif merge is not None:
+        found = class_list.merge_classes(workspace, *merge)
     else:
         found = class_list.class_list(workspace)
     if context.printed_json(found):

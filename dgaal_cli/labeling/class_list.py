@@ -7,6 +7,8 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
 
 
@@ -40,6 +42,41 @@ def rename_class(workspace: Workspace, old: str, new: str) -> list[ListedClass]:
 def remove_class(workspace: Workspace, name: str) -> list[ListedClass]:
     """Remove a class; ``UsageError`` if answers use it."""
     return _changed(workspace, lambda store: store.retire_class(store.class_by_name(name).uid))
+
+
+def merge_classes(workspace: Workspace, old: str, into: str) -> list[ListedClass]:
+    """Give each answer that names one class another one, and remove the first class.
+
+    Each annotator's answer is replaced by an answer of the same annotator, so disputes between the
+    two classes end; the former answers stay in the history. A backup is made before. If the
+    command is killed midway, the class is still listed, and the same command completes it.
+
+    Raises:
+        UsageError: A class does not exist, or both are the same.
+    """
+    text = workspace_task(workspace).text
+    with open_store(workspace) as store:
+        first, second = store.class_by_name(old), store.class_by_name(into)
+        if first.uid == second.uid:
+            raise UsageError(f"class {old} cannot be merged into itself; name two classes")
+        label = text.from_text([second.name], lambda texts: store.class_by_name(texts[0]).uid)
+        store.import_labels(
+            [
+                ImportedLabel(
+                    sample_id=answer.sample_id,
+                    item_id=answer.item_id,
+                    label=label,
+                    annotator=answer.annotator,
+                    kind=answer.kind,
+                    note=f"class {first.name} was merged into {second.name}",
+                )
+                for answer in store.iter_answers()
+                if answer.label is not None and text.single_class(answer.label) == first.uid
+            ],
+            session="merge",
+        )
+        store.retire_class(first.uid)
+        return _listed(store)
 
 
 def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClass]:

@@ -42,6 +42,7 @@ LABEL_VERBS = {
     "add_class",
     "rename_class",
     "remove_class",
+    "merge_classes",
     "order_classes",
     "disputes",
     "adjudicate",
