@@ -383,6 +383,17 @@ class AcquisitionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiscriminatorConfig:
+    """What compares labeled with unlabeled images in dgaal (D1) and vaal (D)."""
+
+    form: Literal["auto", "mlp", "coverage", "kernel"] = "auto"
+    """"mlp" is a network, as published. "kernel" and "coverage" need the features of an encoder and
+    no training: the critic of the maximum mean discrepancy, refitted after each pick, or, in dgaal
+    only, how well labels cover the pool. auto is mlp on pixels; on features coverage in dgaal,
+    kernel in vaal and mlp in all other methods."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiscriminativeConfig:
     """DAL: a perceptron tells labeled from unlabeled features (Gissin & Shalev-Shwartz 2019)."""
 
@@ -553,6 +564,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     coevolve: CoevolveConfig = field(default_factory=CoevolveConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)

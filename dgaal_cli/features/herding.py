@@ -30,6 +30,8 @@ from dgaal_cli.features.lazy_greedy import TIE, pick_greedily
 LANDMARKS = 2048
 """Rows that represent the pool."""
 
+TINY = 1e-300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picks:
@@ -44,12 +46,22 @@ class Picks:
 
 
 def max_herding(
-    rows: FeatureRows, ids: Ids, labeled: Ids, count: int, *, scale: float = 1.0
+    rows: FeatureRows,
+    ids: Ids,
+    labeled: Ids,
+    count: int,
+    *,
+    scale: float = 1.0,
+    weights: Floats | None = None,
 ) -> Picks:
     """Pick rows that raise the generalized coverage most (Bae et al. 2024, arXiv 2407.12212).
 
     The coverage is the mean over the pool of the kernel's value to the nearest labeled row. A value
     is the gain in coverage.
+
+    With the uncertainty of a task model as weights this is Uncertainty Herding (Bae et al. 2024,
+    arXiv 2412.20644). Ours: the width of the kernel follows the median distance only, not the
+    labels.
 
     Args:
         rows: Features (N, D) of the pool, labeled images included.
@@ -57,27 +69,21 @@ def max_herding(
         labeled: Positions of labeled rows.
         count: Number of picks; all other rows if there are fewer.
         scale: Kernel width as a multiple of the median distance.
+        weights: How much each row counts in the mean, (N,), at least 0; None counts all alike.
     """
     kernel = kernel_for(rows, ids, scale=scale)
-    return _picked(_Coverage(rows, kernel, sample(ids, LANDMARKS), labeled), ids, labeled, count)
-
-
-def uncertainty_herding(
-    rows: FeatureRows, ids: Ids, labeled: Ids, count: int, weights: Floats, *, scale: float = 1.0
-) -> Picks:
-    """Pick rows that raise the coverage of uncertain rows most (Bae et al. 2024, arXiv 2412.20644).
-
-    The kernel's value to the nearest labeled row counts as much as the row's weight (N,), at least
-    0: the uncertainty of a task model. See ``max_herding`` for the other arguments. Ours: the width
-    of the kernel follows the median distance only, not the labels.
-    """
-    kernel = kernel_for(rows, ids, scale=scale)
-    criterion = _Coverage(rows, kernel, sample(ids, LANDMARKS), labeled, weights=weights)
+    criterion = _Coverage(rows, kernel, sample(ids, LANDMARKS), labeled, weights)
     return _picked(criterion, ids, labeled, count)
 
 
 def kernel_herding(
-    rows: FeatureRows, ids: Ids, labeled: Ids, count: int, *, scale: float = 1.0
+    rows: FeatureRows,
+    ids: Ids,
+    labeled: Ids,
+    count: int,
+    *,
+    scale: float = 1.0,
+    weights: Floats | None = None,
 ) -> Picks:
     """Pick rows that look least like labeled ones to a critic that is refitted after each pick.
 
@@ -85,10 +91,11 @@ def kernel_herding(
     ``w(x) = mean over the pool of k(x, u) - mean over the labels of k(x, l)``. Of all functions in
     the unit ball of the kernel's space its multiple tells the two apart best. Without labels the
     second mean is 0. Picking its maximum again and again is kernel herding (Chen, Welling & Smola
-    2010). See ``max_herding`` for the arguments.
+    2010). The weights apply to the first mean. See ``max_herding`` for the arguments.
     """
     kernel = kernel_for(rows, ids, scale=scale)
-    return _picked(_Witness(rows, kernel, sample(ids, LANDMARKS), labeled), ids, labeled, count)
+    criterion = _Witness(rows, kernel, sample(ids, LANDMARKS), labeled, weights)
+    return _picked(criterion, ids, labeled, count)
 
 
 def _picked(criterion: "_Coverage | _Witness", ids: Ids, labeled: Ids, count: int) -> Picks:
@@ -97,6 +104,12 @@ def _picked(criterion: "_Coverage | _Witness", ids: Ids, labeled: Ids, count: in
     is_open[labeled] = False
     positions, values = pick_greedily(criterion, ids, is_open, count)
     return Picks(positions=positions, values=values, scores=scores)
+
+
+def _shares(landmarks: Ids, weights: Floats | None) -> Floats:
+    """Return the part of each landmark in a mean over the pool."""
+    own = np.ones(len(landmarks)) if weights is None else weights[landmarks]
+    return own / max(1, len(landmarks))
 
 
 class _Coverage:
@@ -108,13 +121,10 @@ class _Coverage:
         kernel: GaussianKernel,
         landmarks: Ids,
         labeled: Ids,
-        *,
-        weights: Floats | None = None,
+        weights: Floats | None,
     ) -> None:
         self._values = LandmarkValues(rows, kernel, landmarks)
-        own = np.ones(len(landmarks)) if weights is None else weights[landmarks]
-        self._shares = own / max(1, len(landmarks))
-        """Part of each landmark in the mean."""
+        self._shares = _shares(landmarks, weights)
         self._nearest = np.zeros(len(landmarks))
         """Kernel value of each landmark to its nearest label."""
         for part in blocks(len(labeled)):
@@ -156,9 +166,16 @@ class _Witness:
     """
 
     def __init__(
-        self, rows: FeatureRows, kernel: GaussianKernel, landmarks: Ids, labeled: Ids
+        self,
+        rows: FeatureRows,
+        kernel: GaussianKernel,
+        landmarks: Ids,
+        labeled: Ids,
+        weights: Floats | None,
     ) -> None:
         self._rows, self._kernel = rows, kernel
+        shares = _shares(landmarks, weights)
+        shares /= max(shares.sum(), TINY)  # a mean, like that over the labels
         own = kernel.read(rows, landmarks)
         self._labels = kernel.read(rows, labeled)
         self._pool_means, self._label_sums = np.empty(len(rows)), np.zeros(len(rows))
@@ -166,7 +183,7 @@ class _Witness:
         """Number of labels in each row's sum."""
         for part in blocks(len(rows)):
             points = kernel.read(rows, part)
-            self._pool_means[part] = kernel(points, own).mean(axis=1)
+            self._pool_means[part] = kernel(points, own) @ shares
             for some in blocks(len(labeled)):
                 self._label_sums[part] += kernel(points, self._labels[some]).sum(axis=1)
 

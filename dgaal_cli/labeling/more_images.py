@@ -10,7 +10,7 @@ from dgaal_cli.errors import DgaalError
 from dgaal_cli.events import ignore
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.open_round import OpenRound
-from dgaal_cli.methods.registry import FIRST_METHOD, REFERENCE, load_feature_rule
+from dgaal_cli.methods.registry import FIRST_METHOD, REFERENCE, load_first_rule
 from dgaal_cli.rounds.state import round_state
 from dgaal_cli.store.records import Query, QueryEntry
 from dgaal_cli.workspace import Workspace
@@ -106,8 +106,8 @@ class MoreImages:
 
     def _covering_images(self, number: int) -> list[QueryEntry]:
         """Choose by features as far as they can be had fast; empty if that is not possible."""
-        config, rule = self._config(), load_feature_rule(FIRST_METHOD)
-        if rule is None or config.method == REFERENCE:
+        config = self._config()
+        if config.method == REFERENCE:
             return []
         # NumPy is imported only where it is needed: a session must start fast.
         from dgaal_cli.rounds.feature_query import choose_by_features
@@ -117,7 +117,7 @@ class MoreImages:
                 self._workspace,
                 config,
                 self._store,
-                rule,
+                load_first_rule(),
                 number=number,
                 strategy=FIRST_METHOD,
                 is_urgent=True,

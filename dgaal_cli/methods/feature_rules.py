@@ -1,30 +1,33 @@
 """Rules that choose images by rows of features, without torch and without a training."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from dgaal_cli.features.herding import Picks, kernel_herding, max_herding, uncertainty_herding
+from dgaal_cli.features.herding import Picks, kernel_herding, max_herding
 from dgaal_cli.features.kernel import FeatureRows, Floats, Ids
 
 
 class Pick(Protocol):
     """See ``features.herding.max_herding``."""
 
-    def __call__(self, rows: FeatureRows, ids: Ids, labeled: Ids, count: int, /) -> Picks:
+    def __call__(
+        self, rows: FeatureRows, ids: Ids, labeled: Ids, count: int, *, weights: Floats | None
+    ) -> Picks:
         """Pick ``count`` of the rows (N, D) that are not at the positions ``labeled``."""
         ...
 
 
-class PickDoubtful(Protocol):
-    """See ``features.herding.uncertainty_herding``."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PoolAnswers:
+    """The labels of a pool, of two classes at least."""
 
-    def __call__(
-        self, rows: FeatureRows, ids: Ids, labeled: Ids, count: int, weights: Floats, /
-    ) -> Picks:
-        """Pick ``count`` of the rows (N, D), given the doubt (N,) of a task model."""
-        ...
+    labels: Ids
+    """(N,): class of each row, 0..C - 1; -1 without a label."""
+    probabilities: Floats | None
+    """(N, C): of a task model T; None if none is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,19 @@ class FeatureRule:
     pick: Pick
     reason: str
     """Why each pick was chosen, in a few words."""
-    pick_doubtful: PickDoubtful | None = None
-    """How it picks as soon as two classes have labels; None if labels do not matter to it."""
+    weigh: Callable[[FeatureRows, PoolAnswers], Floats | None] | None = None
+    """How much each row (N,) of the pool counts, at least 0, as soon as two classes have labels.
+    Without it, or if it returns None, all count the same."""
+
+    def choose(
+        self, rows: FeatureRows, ids: Ids, labeled: Ids, count: int, answers: PoolAnswers | None
+    ) -> Picks:
+        """Pick ``count`` rows; see ``features.herding.max_herding`` for the arguments.
+
+        ``answers`` is None until two classes have labels.
+        """
+        weights = None if answers is None or self.weigh is None else self.weigh(rows, answers)
+        return self.pick(rows, ids, labeled, count, weights=weights)
 
 
 def doubt(probabilities: Floats) -> Floats:
@@ -44,8 +58,12 @@ def doubt(probabilities: Floats) -> Floats:
     return 1.0 - (highest[:, 1] - highest[:, 0])
 
 
+def _weigh_by_doubt(_rows: FeatureRows, answers: PoolAnswers) -> Floats | None:
+    return None if answers.probabilities is None else doubt(answers.probabilities)
+
+
 MAX_HERDING = FeatureRule(max_herding, "stands for many images without labels")
 KERNEL_CRITIC = FeatureRule(kernel_herding, "least like the labeled images")
 UNCERTAINTY_HERDING = FeatureRule(
-    max_herding, "stands for many images that the model is unsure of", uncertainty_herding
+    max_herding, "stands for many images that the model is unsure of", _weigh_by_doubt
 )

@@ -26,6 +26,16 @@ FIRST_METHOD = "maxherding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelForm:
+    """A method on features whose discriminator is a kernel instead of a network."""
+
+    factory: str
+    """As ``MethodInfo.factory``."""
+    feature_rule: str
+    """As ``MethodInfo.feature_rule``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MethodInfo:
     """Facts about a method, known before it is built; the contract tests check each one."""
 
@@ -51,6 +61,8 @@ class MethodInfo:
     feature_rule: str = ""
     """``package.module:RULE`` below ``dgaal_cli.methods``, without torch, that chooses images by
     rows of features: a query then needs no training; "" if it has none."""
+    kernel_forms: "Mapping[str, KernelForm]" = field(default_factory=dict[str, KernelForm])
+    """Values of ``discriminator.form`` beside "mlp"; "auto" is the first one on features."""
     needs_labels: bool = True
     """It ranks at random or by typical images until two classes have labels."""
     min_confidence: float = 0.5
@@ -96,6 +108,14 @@ METHODS = {
         refuses={
             ("coevolve.is_on", False): ", but dgaal has no discriminator that keeps its weights "
             "from round to round; leave it out, or choose dgaal-paper"
+        },
+        kernel_forms={
+            "coverage": KernelForm(
+                factory="dgaal.by_kernel:CoverageDgaal", feature_rule="dgaal.passage:COVERAGE"
+            ),
+            "kernel": KernelForm(
+                factory="dgaal.by_kernel:CriticDgaal", feature_rule="dgaal.passage:CRITIC"
+            ),
         },
     ),
     "dgaal-paper": MethodInfo(
@@ -150,7 +170,14 @@ METHODS = {
     "uncertainty-herding": _coverage_info(
         factory="herding:UncertaintyHerding", feature_rule="feature_rules:UNCERTAINTY_HERDING"
     ),
-    "vaal": MethodInfo(factory="vaal.method:Vaal"),
+    "vaal": MethodInfo(
+        factory="vaal.method:Vaal",
+        kernel_forms={
+            "kernel": KernelForm(
+                factory="vaal.by_kernel:CriticVaal", feature_rule="feature_rules:KERNEL_CRITIC"
+            )
+        },
+    ),
     "vaal-released": MethodInfo(factory="vaal.released:VaalReleased"),
     "waal": MethodInfo(factory="waal.method:Waal", needs_pixels=True),
 }
@@ -177,6 +204,19 @@ def why_no_sampler(name: str) -> str:
     return f"'{name}' does not score single images, so it has no sampler" if is_known else ""
 
 
+def kernel_form(config: "Config") -> KernelForm | None:
+    """Return the form without a discriminator network that ``discriminator.form`` asks for."""
+    forms, form = METHODS[config.method].kernel_forms, config.discriminator.form
+    if form == "auto" and config.encoder.source != "pixels":
+        return next(iter(forms.values()), None)
+    return forms.get(form)
+
+
+def needs_labels(config: "Config") -> bool:
+    """Return whether the configured method has nothing to rank by until two classes have labels."""
+    return METHODS[config.method].needs_labels and kernel_form(config) is None
+
+
 def check_method(config: "Config") -> None:
     """Check that the configured method exists and supports the settings.
 
@@ -191,6 +231,7 @@ def check_method(config: "Config") -> None:
             f"'{config.method}' learns from pixels, not from the features of encoder "
             f"'{config.encoder.source}'; use --encoder pixels, or choose another method"
         )
+    _check_form(config, info)
     for (key, value), why in info.refuses.items():
         section, _, name = key.partition(".")
         if getattr(getattr(config, section), name) == value:
@@ -206,6 +247,23 @@ def check_method(config: "Config") -> None:
             )
 
 
+def _check_form(config: "Config", info: MethodInfo) -> None:
+    form = config.discriminator.form
+    if form in ("auto", "mlp"):
+        return
+    if form not in info.kernel_forms:
+        names = method_names(lambda each: form in each.kernel_forms)
+        raise ConfigError(
+            f"'discriminator.form' is {form}, which '{config.method}' does not have; leave it out, "
+            f"or choose the method {' or '.join(names)}"
+        )
+    if config.encoder.source == "pixels":
+        raise ConfigError(
+            f"'discriminator.form' is {form}, which compares the features of an encoder, but "
+            "'encoder.source' is pixels; leave it out, or choose an encoder"
+        )
+
+
 def load_method(config: "Config", shape: "TaskShape") -> "Method":
     """Build the configured method with freshly initialized networks; imports torch.
 
@@ -213,7 +271,8 @@ def load_method(config: "Config", shape: "TaskShape") -> "Method":
         ConfigError: The method does not exist, or a setting does not work with it.
     """
     check_method(config)
-    return cast("Method", _load(METHODS[config.method].factory)(config, shape))
+    own = kernel_form(config) or METHODS[config.method]
+    return cast("Method", _load(own.factory)(config, shape))
 
 
 def load_id_scores(name: str) -> "IdScores | None":
@@ -225,10 +284,15 @@ def load_id_scores(name: str) -> "IdScores | None":
     return _load(function) if function else None
 
 
-def load_feature_rule(name: str) -> "FeatureRule | None":
-    """Return the rule by which a method chooses from features; None if the method has none."""
-    rule = METHODS[name].feature_rule
+def load_feature_rule(config: "Config") -> "FeatureRule | None":
+    """Return the rule by which the configured method chooses from features; None if it has none."""
+    rule = (kernel_form(config) or METHODS[config.method]).feature_rule
     return cast("FeatureRule", _load(rule)) if rule else None
+
+
+def load_first_rule() -> "FeatureRule":
+    """Return the rule of ``FIRST_METHOD``."""
+    return cast("FeatureRule", _load(METHODS[FIRST_METHOD].feature_rule))
 
 
 def _load(place: str) -> "Callable[..., Any]":

@@ -20,7 +20,7 @@ from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import Method, Ranking, SyntheticBatch, SyntheticQuery
 from dgaal_cli.methods.fresh import fresh_method, origins_of, set_start_weights
 from dgaal_cli.methods.inheritance import doubtful_copies, parents_of_promoted
-from dgaal_cli.methods.registry import METHODS
+from dgaal_cli.methods.registry import METHODS, needs_labels
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.rounds.boundary_synthesis import synthesize_at_boundary
 from dgaal_cli.rounds.dataset import RoundDataset, SyntheticRecords
@@ -293,7 +293,7 @@ def choose_query(
     at_boundary = None
     if synthetic:
         at_boundary = synthesize_at_boundary(method, bench.dataset, count=synthetic, seed=seed)
-    if not data.can_learn and METHODS[config.method].needs_labels:
+    if not data.can_learn and needs_labels(config):
         why = f"no labels of two classes yet, so {config.method} has nothing to learn from"
         emit(Warned(message=f"{why}; this query: {ranking.strategy}"))
     return ChosenQuery(ranking=ranking, at_boundary=at_boundary, seconds=seconds)

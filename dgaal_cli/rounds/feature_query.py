@@ -13,7 +13,7 @@ from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.herding import Picks
 from dgaal_cli.features.kernel import FeatureRows, Ids
 from dgaal_cli.ids import ItemId
-from dgaal_cli.methods.feature_rules import FeatureRule, doubt
+from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
 from dgaal_cli.rounds.pool_labels import label_columns
@@ -77,13 +77,13 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
             count=count,
         )
         pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
-        model = pool.model(config, store, classes)
-        if model is None or rule.pick_doubtful is None:
-            picks = rule.pick(pool.compared, pool.ids, pool.answered, size)
-        else:
-            picks = rule.pick_doubtful(
-                pool.compared, pool.ids, pool.answered, size, doubt(model.probabilities)
-            )
+        labels = label_columns(config, store, classes, pool.ids)
+        model, answers = None, None
+        if len(np.unique(labels[labels >= 0])) >= 2:
+            model = pool.model(labels, classes)
+            known = None if model is None else model.probabilities
+            answers = PoolAnswers(labels=labels, probabilities=known)
+        picks = rule.choose(pool.compared, pool.ids, pool.answered, size, answers)
         picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
         order = (picked + pool.without_rows)[:size]
         items = sound_items(workspace, config, store, order, count=size, emit=emit)
@@ -139,14 +139,9 @@ class _Pool:
             is_urgent=is_urgent,
         )
 
-    def model(
-        self, config: Config, store: Store, classes: Sequence[ClassRecord]
-    ) -> PoolModel | None:
-        """Fit a task model to the labels; None without labels of two classes."""
+    def model(self, labels: Ids, classes: Sequence[ClassRecord]) -> PoolModel | None:
+        """Fit a task model to labels of two classes; None if that takes too long."""
         if self.is_urgent or len(self.ids) > MAX_PREDICTED:
-            return None
-        labels = label_columns(config, store, classes, self.ids)
-        if len(np.unique(labels[labels >= 0])) < 2:
             return None
         model = fit(self.rows, labels, len(classes), graph=cached_graph(self.rows))
         return PoolModel(

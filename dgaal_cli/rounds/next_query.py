@@ -3,7 +3,12 @@
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, Warned
-from dgaal_cli.methods.registry import FIRST_METHOD, load_feature_rule, load_id_scores
+from dgaal_cli.methods.registry import (
+    FIRST_METHOD,
+    load_feature_rule,
+    load_first_rule,
+    load_id_scores,
+)
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.id_query import choose_by_ids
 from dgaal_cli.rounds.state import RoundState, round_state
@@ -49,7 +54,7 @@ def choose_next(
         return choose_by_ids(
             workspace, config, store, id_scores, number=state.number, count=count, emit=emit
         )
-    rule, strategy = load_feature_rule(config.method), config.method
+    rule, strategy = load_feature_rule(config), config.method
     if synthetic or (rule is None and not lack):
         from dgaal_cli.rounds.network_query import choose_by_networks
 
@@ -62,10 +67,8 @@ def choose_next(
         later = "the next training starts anew, with the labels of this query"
         emit(Warned(message=f"the training of round {state.number} was interrupted; {later}"))
     if rule is None:
-        strategy = FIRST_METHOD
-        rule = load_feature_rule(strategy)
+        strategy, rule = FIRST_METHOD, load_first_rule()
         emit(Warned(message=f"{lack}: images are chosen by '{strategy}', not by '{config.method}'"))
-    assert rule is not None
     return choose_by_features(
         workspace,
         config,

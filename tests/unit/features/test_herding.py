@@ -249,7 +249,7 @@ def test_control_broken_criterion_is_caught(rule, broken, monkeypatch):
 def test_uncertainty_herding_covers_uncertain_rows(pool, seed):
     rows, ids, labeled, count = pool
     weights = np.random.default_rng(seed).integers(0, 3, len(rows)) / 2
-    picks = herding.uncertainty_herding(rows, ids, labeled, count, weights)
+    picks = max_herding(rows, ids, labeled, count, weights=weights)
     values = gram(rows, kernel_for(rows, ids, scale=1.0).width)
     chosen = [*labeled]
     for position, value in zip(picks.positions, picks.values, strict=True):
@@ -265,7 +265,7 @@ def test_equal_uncertainties_give_max_herding():
     rows = np.random.default_rng(4).standard_normal((90, 6))
     ids, labeled = np.arange(90), np.arange(5)
     plain = max_herding(rows, ids, labeled, 12)
-    weighted = herding.uncertainty_herding(rows, ids, labeled, 12, np.ones(90))
+    weighted = max_herding(rows, ids, labeled, 12, weights=np.ones(90))
     assert plain.positions.tolist() == weighted.positions.tolist()
     assert np.allclose(plain.values, weighted.values)
 
@@ -273,8 +273,24 @@ def test_equal_uncertainties_give_max_herding():
 def test_control_uncertainties_change_the_picks():
     rows = np.random.default_rng(4).standard_normal((90, 6))
     weights = (np.arange(90) >= 60).astype(float)
-    picks = herding.uncertainty_herding(rows, np.arange(90), np.arange(0), 6, weights)
+    picks = max_herding(rows, np.arange(90), np.arange(0), 6, weights=weights)
     assert (
         picks.positions.tolist()
         != max_herding(rows, np.arange(90), np.arange(0), 6).positions.tolist()
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(pool=pools(), seed=st.integers(0, 1000))
+def test_weighted_critic_is_the_witness_of_the_weighted_pool(pool, seed):
+    rows, ids, labeled, count = pool
+    weights = np.random.default_rng(seed).integers(1, 4, len(rows)).astype(float)
+    picks = kernel_herding(rows, ids, labeled, count, weights=weights)
+    values = gram(rows, kernel_for(rows, ids, scale=1.0).width)
+    chosen = [*labeled]
+    for value in picks.values:
+        expected = values @ weights / weights.sum()
+        expected -= values[:, chosen].mean(axis=1) if chosen else 0.0
+        expected[chosen] = -np.inf
+        assert value == pytest.approx(expected.max(), abs=1e-9)
+        chosen.append(int(picks.positions[len(chosen) - len(labeled)]))

@@ -10,7 +10,13 @@ import pytest
 
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError
-from dgaal_cli.methods.registry import METHODS, check_method, method_info, method_names
+from dgaal_cli.methods.registry import (
+    METHODS,
+    check_method,
+    kernel_form,
+    method_info,
+    method_names,
+)
 
 POOL = {"pool": {"source": "unused"}}
 README = Path(__file__).parents[3] / "README.md"
@@ -36,6 +42,46 @@ def test_dgaal_refuses_disabled_coevolution():
     with pytest.raises(ConfigError, match=r"'coevolve\.is_on' is false, but dgaal .* dgaal-paper"):
         check_method(build_config(tree | {"method": "dgaal"}))
     check_method(build_config(tree | {"method": "dgaal-paper"}))
+
+
+FEATURES = {"encoder": {"source": "model.onnx"}}
+
+
+@pytest.mark.parametrize("form", ["auto", "mlp"])
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_accepts_the_default_form_and_the_network(method, form):
+    tree = POOL | {"method": method, "discriminator": {"form": form}}
+    check_method(build_config(tree))
+
+
+def test_form_without_a_network_is_the_default_on_features_only():
+    def form(method, **tree):
+        return kernel_form(build_config(POOL | {"method": method} | tree))
+
+    assert form("dgaal") is None
+    assert form("dgaal", **FEATURES) == METHODS["dgaal"].kernel_forms["coverage"]
+    assert form("vaal", **FEATURES) == METHODS["vaal"].kernel_forms["kernel"]
+    assert form("dgaal-paper", **FEATURES) is None
+    assert form("margin", **FEATURES) is None
+    assert form("dgaal", **FEATURES, discriminator={"form": "mlp"}) is None
+    chosen = form("dgaal", **FEATURES, discriminator={"form": "kernel"})
+    assert chosen == METHODS["dgaal"].kernel_forms["kernel"]
+
+
+def test_form_that_does_not_fit_is_refused():
+    kernel = POOL | {"discriminator": {"form": "kernel"}}
+    with pytest.raises(
+        ConfigError, match=r"form' is kernel, which 'margin' does not have; .*dgaal"
+    ):
+        check_method(build_config(kernel | FEATURES | {"method": "margin"}))
+    with pytest.raises(
+        ConfigError, match=r"features of an encoder, but 'encoder\.source' is pixels"
+    ):
+        check_method(build_config(kernel | {"method": "dgaal"}))
+    coverage = POOL | FEATURES | {"discriminator": {"form": "coverage"}}
+    with pytest.raises(ConfigError, match=r"coverage, which 'vaal' does not have"):
+        check_method(build_config(coverage | {"method": "vaal"}))
+    check_method(build_config(kernel | FEATURES | {"method": "dgaal"}))
 
 
 def test_unknown_method_error_suggests_the_nearest_name():

@@ -88,7 +88,8 @@ def test_first_query_covers_the_pool_before_any_training(workspace, method):
     result, _ = ask(workspace, method)
     assert shades(result) == [0, 1, 2, 3]
     assert result.strategy == method
-    assert {entry.reason for entry in result.entries} == {load_feature_rule(method).reason}
+    rule = load_feature_rule(configuration(workspace, f"method={method}"))
+    assert {entry.reason for entry in result.entries} == {rule.reason}
     assert all(0 <= entry.percentile <= 100 for entry in result.entries)
 
 

@@ -22,6 +22,7 @@ from dgaal_cli.features.herding import max_herding
 from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import on_disk
+from dgaal_cli.rounds.in_memory import InMemoryRounds
 from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
@@ -106,6 +107,41 @@ def test_a_query_compares_the_rows_that_a_method_in_a_simulation_compares(worksp
     assert asked == [items[position].sample_id for position in picks]
     others = max_herding(rows, ids, ids[:8], 6).positions
     assert asked != [items[position].sample_id for position in others]
+
+
+def ranked_in_memory(config, rows, labels):
+    """Return the rows that the method of a simulation picks from the same features."""
+    pool = StandardizedRows.of_pool(rows[:])
+    pixels = np.zeros((len(rows), 32, 32, 3), np.uint8)
+    rounds = InMemoryRounds(
+        config,
+        pixels,
+        ["bright", "dark"],
+        oracle=None,
+        labels=labels,
+        features=(pool, None),
+        is_test_hidden=True,
+    )
+    rounds.train()
+    return rounds.choose(6).ranking
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["method=dgaal"], ["method=dgaal", "discriminator.form=kernel"], ["method=vaal"]],
+    ids=["coverage", "kernel", "vaal"],
+)
+def test_a_query_without_networks_asks_what_the_method_of_a_simulation_picks(workspace, settings):
+    config = configuration(workspace, *settings)
+    with open_store(workspace) as store:
+        items = list(store.items())
+    rows = pool_rows(workspace, config, items, emit=ignore)[1]
+    labels = np.where(np.arange(len(NAMES)) < 8, np.arange(len(NAMES)) % 2, -1)
+    expected = ranked_in_memory(config, rows, labels)
+    asked = query(workspace, config, count=6)
+    assert [item.sample_id for item in asked.items] == [NAMES[row] for row in expected.picks]
+    assert {entry.reason for entry in asked.entries} == set(expected.reasons.values())
+    assert asked.strategy == config.method == expected.strategy
 
 
 def uid_of(workspace, name):
