@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -40,6 +40,7 @@ _REASONS = {
     "later": "another annotator answered earlier",
     "source": "labels of the source count only without another answer",
 }
+_Found = TypeVar("_Found", bound="Conflict | OverruledAnswer | SuspectLabel")
 FormatName = Literal["csv", "jsonl", "imagefolder", "coco", "labelstudio", "fiftyone", "hf"]
 
 
@@ -333,10 +334,6 @@ def errors_command(
         context.note(f"{found.flagged:,} flagged; look at them with {context.dgaal} label, key r")
 
 
-def _spelled(suspect: "SuspectLabel") -> "SuspectLabel":
-    return replace(suspect, sample_id=SampleId(spell(suspect.sample_id)))
-
-
 @app.command("check")
 def check_command(
     ctx: typer.Context,
@@ -405,8 +402,8 @@ def restore_command(
 
 
 def _print_import(context: Context, result: "ImportedLabels", path: Path) -> None:
-    spelled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.conflicts]
-    overruled = [replace(c, sample_id=SampleId(spell(c.sample_id))) for c in result.overruled]
+    spelled = [_spelled(conflict) for conflict in result.conflicts]
+    overruled = [_spelled(answer) for answer in result.overruled]
     if context.printed_json(replace(result, conflicts=tuple(spelled), overruled=tuple(overruled))):
         return
     verb = "would import" if result.is_dry_run else "imported"
@@ -430,6 +427,12 @@ def _print_import(context: Context, result: "ImportedLabels", path: Path) -> Non
     _print_conflicts(spelled)
     if result.new_classes:
         print(f"new classes: {', '.join(show(name) for name in result.new_classes)}")
+
+
+def _spelled(found: _Found) -> _Found:
+    """Return ``found`` with its name spelled; no copy of most, since there may be a million."""
+    name = SampleId(spell(found.sample_id))
+    return found if name == found.sample_id else replace(found, sample_id=name)
 
 
 def _print_conflicts(spelled: "Sequence[Conflict]") -> None:
