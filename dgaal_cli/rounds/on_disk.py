@@ -27,7 +27,7 @@ from dgaal_cli.rounds.state import (
     trained_rounds,
 )
 from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
-from dgaal_cli.rounds.test_source import check_test_labels, readable_pixels
+from dgaal_cli.rounds.test_source import check_test_labels, readable_features, readable_pixels
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
@@ -252,7 +252,7 @@ def _test_images(
     if reader is None:
         ids, tested = readable_pixels(workspace, config, source, ids, emit)
     else:
-        tested = reader.of_entries([source.get(sample_id) for sample_id in ids])
+        ids, tested = readable_features(reader, source, ids)
     kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
     targets = task.blank(len(ids))
     for row, name in enumerate(ids):

@@ -12,20 +12,22 @@ from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import ChangedPoolError, find_changed, find_entries, unreadable
 from dgaal_cli.data.sources import Source
 from dgaal_cli.data.sources.base import Entry
+from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.encoders.base import Encoder, FloatArray
 from dgaal_cli.encoders.registry import load_encoder
-from dgaal_cli.errors import InputDataError
-from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit
 from dgaal_cli.features.cache import CachedRows, FeatureCache, as_digests, cache_folder
 from dgaal_cli.features.compute import space_of
 from dgaal_cli.features.fill import FillResult
 from dgaal_cli.features.fill_cache import fill_cache
 from dgaal_cli.features.space import FeatureSpace
+from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.pool_pixels import sound_images
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord
 from dgaal_cli.workspace import Workspace
+
+_REFUSED = "the encoder cannot take it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,22 +49,26 @@ class FeatureReader:
         """
         return sound_images(self.workspace, self.config, store, self._load, self.emit, newest_item)
 
-    def of_entries(self, entries: Sequence[Entry]) -> CachedRows:
-        """Return the features of test images, in their order.
-
-        Raises:
-            InputDataError: An image cannot be encoded.
-        """
-        digests = [image_digest(entry.read()) for entry in entries]
+    def of_entries(self, entries: Sequence[Entry]) -> tuple[CachedRows, dict[SampleId, str]]:
+        """Return the features of test images in their order, and why others have none."""
+        lost: dict[SampleId, str] = {}
+        found: list[Entry] = []
+        digests: list[bytes] = []
+        for entry in entries:
+            try:
+                digests.append(image_digest(entry.read()))
+                found.append(entry)
+            except UnreadableImageError as error:
+                lost[entry.id] = str(error)
         missing = self._missing(digests)
         if missing.any():
-            filled = self._fill([entry for entry, own in zip(entries, missing, strict=True) if own])
-            for name, reason in filled.unreadable_first:
-                raise InputDataError(
-                    f"the test image {show(name)} cannot be encoded: {show(reason)}; remove it "
-                    "from the test source"
-                )
-        return CachedRows(self.folder, self.space, digests)
+            filled = self._fill([entry for entry, own in zip(found, missing, strict=True) if own])
+            reasons = dict(filled.unreadable_first)
+            missing = self._missing(digests)
+            names = [entry.id for entry, own in zip(found, missing, strict=True) if own]
+            lost |= {name: reasons.get(name, _REFUSED) for name in names}
+        kept = [digest for digest, own in zip(digests, missing, strict=True) if not own]
+        return CachedRows(self.folder, self.space, kept), lost
 
     def of_pixels(self, images: Pixels) -> FloatArray:
         """Encode images ``(M, S, S, C)`` that are in no source, such as synthetic ones."""
@@ -82,8 +88,7 @@ class FeatureReader:
             reasons = dict(filled.unreadable_first)
             rows = np.flatnonzero(self._missing(digests))
             if len(rows):
-                unknown = "the encoder cannot take it"
-                refused = [unreadable(names[r], reasons.get(names[r], unknown)) for r in rows]
+                refused = [unreadable(names[r], reasons.get(names[r], _REFUSED)) for r in rows]
                 raise ChangedPoolError(refused)
         return CachedRows(self.folder, self.space, digests)
 

@@ -11,7 +11,9 @@ from dgaal_cli.data.sources import Source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned
+from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.ids import SampleId
+from dgaal_cli.rounds.pool_features import FeatureReader
 from dgaal_cli.workspace import Workspace
 
 _NAMED = 5
@@ -99,16 +101,37 @@ def readable_pixels(
         except ChangedPoolError as error:
             lost |= {each.id: each.detail or each.kind for each in error.differences}
             continue
-        if lost:
-            emit(Warned(message=_left_out(lost)))
+        _tell_lost(lost, emit)
         return rest, pixels
-    raise InputDataError(
-        f"no image of the test source {config.pool.test} can be read; "
+    raise _nothing_left(config.pool.test)
+
+
+def readable_features(
+    reader: FeatureReader, source: Source, ids: Sequence[SampleId]
+) -> tuple[list[SampleId], CachedRows]:
+    """Return the test images that can be encoded, and their features; warn of the others.
+
+    Raises:
+        InputDataError: No image can be encoded.
+    """
+    rows, lost = reader.of_entries([source.get(name) for name in ids])
+    if not len(rows):
+        raise _nothing_left(reader.config.pool.test)
+    _tell_lost(lost, reader.emit)
+    return [name for name in ids if name not in lost], rows
+
+
+def _nothing_left(spec: str) -> InputDataError:
+    return InputDataError(
+        f"no image of the test source {show(spec)} can be read; "
         'correct pool.test in dgaal.toml, or set it to ""'
     )
 
 
-def _left_out(lost: dict[SampleId, str]) -> str:
+def _tell_lost(lost: dict[SampleId, str], emit: Emit) -> None:
+    if not lost:
+        return
     names = [f"{show(name)} ({show(why)})" for name, why in [*lost.items()][:_NAMED]]
     more = ", ..." if len(lost) > _NAMED else ""
-    return f"test images that cannot be read are left out: {', '.join(names)}{more}"
+    count = f"{len(lost)} test image{'s' if len(lost) > 1 else ''}"
+    emit(Warned(message=f"left out {count} that cannot be read: {', '.join(names)}{more}"))

@@ -15,7 +15,7 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
 from dgaal_cli.data import pool
-from dgaal_cli.errors import ConfigError, UsageError
+from dgaal_cli.errors import ConfigError, InputDataError, UsageError
 from dgaal_cli.events import Warned, ignore
 from dgaal_cli.features.cache import cache_folder
 from dgaal_cli.features.herding import max_herding
@@ -176,6 +176,32 @@ def test_a_changed_image_is_left_out_although_the_cache_has_its_features(workspa
     with open_store(workspace) as store:
         state = {item.sample_id: item.state for item in store.items()}
     assert state[NAMES[2]] == "changed"
+
+
+def test_a_test_image_that_cannot_be_encoded_is_named_counted_and_left_out(workspace):
+    for name, source in (("bright", NAMES[20]), ("dark", NAMES[21])):
+        (workspace.root / "test" / name).mkdir(parents=True)
+        shutil.copy(workspace.root / "pool" / source, workspace.root / "test" / name / "a.png")
+    broken = workspace.root / "test" / "dark" / "broken.png"
+    broken.write_bytes(b"no image")
+    (broken.parent / "gone.png").symlink_to("nothing.png")
+    config = configuration(workspace, "pool.test=test")
+    warnings = []
+    result = train(
+        workspace, config, emit=lambda e: warnings.append(e) if isinstance(e, Warned) else None
+    )
+    told = next(each.message for each in warnings if "test image" in each.message)
+    assert told.startswith("left out 2 test images that cannot be read: ")
+    assert "dark/broken.png" in told
+    assert "dark/gone.png" in told
+    assert (result.measured_count, result.measured_on) == (2, "test images")
+
+
+def test_a_test_source_without_one_image_that_can_be_encoded_is_refused(workspace):
+    (workspace.root / "test" / "dark").mkdir(parents=True)
+    (workspace.root / "test" / "dark" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(InputDataError, match=r"no image of the test source test can be read"):
+        train(workspace, configuration(workspace, "pool.test=test"))
 
 
 def test_methods_that_draw_are_refused_by_name(workspace):
