@@ -1,9 +1,10 @@
 """Label the open query: a session of one annotator, without a terminal."""
 
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.errors import BusyError
 from dgaal_cli.labeling.annotators import check_annotator, default_annotator
 from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.first_query import ask_at_once
@@ -53,7 +54,13 @@ def open_session(
         UsageError: The name is empty or not a valid file name.
     """
     check_annotator(annotator)
-    with workspace.lock(f"label-{annotator}", doing=f"dgaal label as {annotator}"):
+    with ExitStack() as stack:
+        lock = workspace.lock(f"label-{annotator}", doing=f"dgaal label as {annotator}")
+        try:
+            stack.enter_context(lock)
+        except BusyError as error:
+            hint = "to label here at the same time, choose another name: --annotator NAME"
+            raise BusyError(f"{error}; {hint}") from None
 
         def opener() -> LabelSession:
             store = open_store(workspace)

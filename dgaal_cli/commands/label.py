@@ -73,7 +73,13 @@ def label(
             code = terminal.start_plain(opener)
         else:
             code = terminal.start_screen(
-                opener, workspace, config, images=images, is_review_first=review
+                opener,
+                workspace,
+                config,
+                images=images,
+                is_review_first=review,
+                dgaal=context.dgaal,
+                say=context.note,
             )
     raise typer.Exit(code)
 
@@ -88,6 +94,7 @@ def _serve(
     name = annotator or default_annotator()
     check_annotator(name)
     with needing("serve", command="dgaal label --serve"):
+        import_module("textual_serve")  # its page is read with the first request only
         server: Any = import_module("dgaal_cli.tui.serve.server")
     mode = "half" if images == "auto" else images
     argv = [sys.executable, "-m", "dgaal_cli", "-C", str(root), "label"]

@@ -170,6 +170,10 @@ class LabelConfig:
     learner: bool = True
     """Update predictions and order within the round from the answers given so far. Needs the
     round's exported sampler. Each label records it."""
+    glyphs: Literal["auto", "half", "quadrants", "sextants", "octants"] = "auto"
+    """Characters that show an image: 1 x 2, 2 x 2, 2 x 3 or 2 x 4 pixels a cell. The font needs
+    Unicode 13 for sextants and Unicode 16 for octants. ``auto``: quadrants, but half blocks on
+    terminals whose fonts have no others."""
     keys: dict[str, str | list[str]] = field(default_factory=dict[str, "str | list[str]"])
     """Other keys for the terminal's commands: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``; for
     other screens ``"grid.wrong" = "w"``."""

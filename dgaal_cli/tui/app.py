@@ -20,6 +20,7 @@ from dgaal_cli.tui.screens.registry import TaskScreen, load_screen
 from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, HoldsAnswers
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.widgets.farewell import farewell
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -193,12 +194,16 @@ def run(bridge: Bridge, settings: Settings) -> int:
         StoreChangedError: Answers of the session are no longer in the store.
     """
     try:
-        app = LabelApp(bridge, bridge.start(), settings)
+        before = bridge.start()
+        app = LabelApp(bridge, before, settings)
         _drain_keys()
         code = app.run(mouse=False)
         app.stop_training()
         if app.has_panicked:
             return 1
+        if code == 0:
+            for text in farewell(before, app.label_screen.newest_view, settings.dgaal):
+                settings.say(text)
         return code if code is not None else app.return_code or 0
     finally:
         bridge.close()

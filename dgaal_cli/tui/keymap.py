@@ -65,8 +65,16 @@ class Action:
     """Text for the keys in the footer; empty: the first key."""
 
 
-_LETTER_KEYS = {"cannot_tell": "! X", "skip": "space ;", "undo": ". backspace", "redo": "U ,"}
+_LETTER_KEYS = {
+    "cannot_tell": "! X",
+    "skip": "space ;",
+    "undo": ". backspace",
+    "redo": "U ,",
+    "invert": "~",
+}
 """Keys while classes use letters; the other commands have the capitals of their keys."""
+LOOK = "Look"
+"""Group of the commands that draw the same image in another way: their keys yield to others."""
 _COMMANDS = {
     "Answer": (
         ("accept", "Accept", "enter", "answer with the model's guess, if it is shown"),
@@ -91,7 +99,23 @@ _COMMANDS = {
         ("hints", "Hints", "p", "show or hide the model's guess; each label records it"),
         ("learner", "Learner", "l", "update guesses and order during the round, or not"),
         ("outside", "Open", "o", "open the image in the desktop's viewer, or show its path"),
-        ("smooth", "Smooth", "z", "switch between smooth and crisp pixels"),
+        ("smooth", "Sharp", "z", "show pixels with sharp or with smooth edges"),
+    ),
+    LOOK: (
+        ("alone", "Image", "v", "give the image the whole screen, or show the panel again"),
+        ("zoom_in", "Zoom", "+ =", "the image at 100 %, 200 %, 400 % of its pixels"),
+        ("zoom_out", "Zoom out", "-", "back to the whole image"),
+        ("pan_left", "Left", "left", "with a zoom: show what is further left"),
+        ("pan_right", "Right", "right", "with a zoom: show what is further right"),
+        ("pan_up", "Up", "up", "with a zoom: show what is further up"),
+        ("pan_down", "Down", "down", "with a zoom: show what is further down"),
+        ("brighter", "Brighter", "]", "brighten the image; labels do not depend on it"),
+        ("darker", "Darker", "[", "darken the image"),
+        ("contrast", "Contrast", "}", "more contrast"),
+        ("flatter", "Flatter", "{", "less contrast"),
+        ("invert", "Invert", "I", "swap dark and light"),
+        ("as_it_is", "As it is", "\\", "whole image, as its file has it"),
+        ("glyphs", "Glyphs", "b", "compare half blocks, quadrants, sextants and octants"),
     ),
     "Round": (
         ("flag", "Flag", "f", "mark the image for a second look"),
@@ -217,7 +241,8 @@ def make_keymap(
         or (is_letters and _need_command_letters(classes))
     )
     of_classes = {*first, *DIGITS, *(HOME_ROW if is_two_key else "")}
-    commands = _command_keys(own, of_classes, has_letters=has_letters)
+    wanted = {*first, *(c.key for c in classes), *own.chosen()}
+    commands = _command_keys(own, of_classes, wanted, has_letters=has_letters)
     for key in first:
         if key in commands:
             raise ConfigError(
@@ -253,8 +278,13 @@ def spell_key(key: str) -> str:
     return _SPOKEN.get(key, key)
 
 
-def _command_keys(own: OwnKeys, of_classes: set[str], *, has_letters: bool) -> dict[str, Action]:
-    """Return the command of each key; default keys if classes need the custom ones."""
+def _command_keys(
+    own: OwnKeys, of_classes: set[str], wanted: set[str], *, has_letters: bool
+) -> dict[str, Action]:
+    """Return the command of each key; default keys if classes need the custom ones.
+
+    Keys that somebody ``wanted`` are no default keys of the commands that yield.
+    """
     known = {command.name for command in COMMANDS}
     for name in own.commands:
         if "." not in name:
@@ -262,6 +292,8 @@ def _command_keys(own: OwnKeys, of_classes: set[str], *, has_letters: bool) -> d
     found: dict[str, Action] = {}
     for command in COMMANDS:
         defaults = command.letter_keys if has_letters else command.keys
+        if command.group == LOOK:
+            defaults = [key for key in defaults if key not in wanted]
         chosen = [key for key in chosen_keys(own, command.name) if key not in of_classes]
         for key in chosen or defaults:
             if key in found:

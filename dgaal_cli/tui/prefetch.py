@@ -14,6 +14,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.render.choose import Mode
+from dgaal_cli.tui.render.look import Glyphs, Look
 
 if TYPE_CHECKING:
     from rich.segment import Segment
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dgaal_cli.tui.render.fit import Pixels
     from dgaal_cli.tui.render.kitty import Gallery
 
+LOOK = Look()
 MAX_PICTURES = 128
 MAX_PREVIEWS = 64
 KEEP_SIDE = 640
@@ -55,17 +57,24 @@ class ImageRequest:
     columns: int
     rows: int
     mode: Mode
-    is_toggled: bool = False
+    look: Look = LOOK
     is_thumb: bool = False
 
 
 def request_for(
-    image: "QueryImage | StandingAnswer", room: tuple[int, int], mode: Mode, **flags: bool
+    image: "QueryImage | StandingAnswer",
+    room: tuple[int, int],
+    mode: Mode,
+    *,
+    look: Look = LOOK,
+    is_thumb: bool = False,
 ) -> ImageRequest | None:
     """Return the request of an image in columns x rows; None without room."""
     if min(room) < 1:
         return None
-    return ImageRequest(image.item_id, image.sample_id, image.is_synthetic, *room, mode, **flags)
+    return ImageRequest(
+        image.item_id, image.sample_id, image.is_synthetic, *room, mode, look, is_thumb
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,8 @@ class Picture:
     segments: "tuple[list[Segment], ...]" = ()
     """Only of thumbnails, which share rows with other text."""
     note: str = ""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the image in pixels."""
     error: str = ""
     """Why there is no image; the strips are empty then."""
     number: int = 0
@@ -97,7 +108,9 @@ class Prefetcher:
         self._gallery = gallery
         self._reader: Reader | None = None
         self._pictures: OrderedDict[ImageRequest, Picture] = OrderedDict()
-        self._pixels: OrderedDict[ItemId, tuple[Pixels, str]] = OrderedDict()
+        self._pixels: OrderedDict[ItemId, tuple[Pixels, tuple[int, int]]] = OrderedDict()
+        self._zoomed: tuple[ItemId, tuple[Pixels, tuple[int, int]]] | None = None
+        """All pixels of the last zoomed image."""
         self._requests: list[ImageRequest] = []
         self._current: ImageRequest | None = None
         self._tasks: list[Callable[[], None]] = []
@@ -200,36 +213,49 @@ class Prefetcher:
         from dgaal_cli.tui.render.halfblock import build
         from dgaal_cli.tui.render.strips import strip_of, to_segments
 
+        look, room = request.look, (request.columns, request.rows)
         pixels, size = self._load(request)
+        pixels = look.toned(look.cut(pixels, room))
         fitted = fit(
             pixels,
             columns=request.columns,
             rows=request.rows,
-            is_toggled=request.is_toggled,
+            is_toggled=look.is_toggled,
             background=theme.BACK_RGB,
+            glyphs=Glyphs.HALF if request.mode is Mode.ASCII else look.glyphs,
         )
         rows = build(fitted, request.mode)
         if request.is_thumb:
             return Picture(segments=tuple(to_segments(row) for row in rows))
         if self._gallery is not None and self._gallery.is_connected:
             number = self._gallery.send(
-                pixels, columns=request.columns, rows=request.rows, is_crisp=request.is_toggled
+                pixels, columns=request.columns, rows=request.rows, is_crisp=look.is_toggled
             )
             strips = tuple(strip_of(row) for row in self._gallery.placeholders(rows, number))
-            how = "crisp" if request.is_toggled else "smooth"
-            return Picture(strips=strips, note=f"{size} {how}", number=number)
-        note = f"{size} {fitted.note.partition(' ')[2]}"
-        return Picture(strips=tuple(strip_of(row) for row in rows), note=note)
+            how = "crisp" if look.is_toggled else "smooth"
+            note = " · ".join(filter(None, (f"{size[0]}x{size[1]} {how}", look.note)))
+            return Picture(strips=strips, note=note, size=size, number=number)
+        scaling = fitted.note.partition(" ")[2]
+        note = " · ".join(filter(None, (f"{size[0]}x{size[1]} {scaling}", look.note)))
+        return Picture(strips=tuple(strip_of(row) for row in rows), note=note, size=size)
 
-    def _load(self, request: ImageRequest) -> "tuple[Pixels, str]":
+    def _load(self, request: ImageRequest) -> "tuple[Pixels, tuple[int, int]]":
+        """Return pixels and size of an image: all pixels for a zoom, else enough for a screen."""
         from dgaal_cli.tui.render.fit import shrink
 
         known = self._pixels.get(request.item_id)
-        if known is not None:
+        is_whole = known is not None and max(known[1]) <= KEEP_SIDE
+        if known is not None and (is_whole or not request.look.zoom):
             self._pixels.move_to_end(request.item_id)
             return known
+        if self._zoomed is not None and self._zoomed[0] == request.item_id:
+            return self._zoomed[1]
         image = self._open_reader().read(request.sample_id, is_synthetic=request.is_synthetic)
-        loaded = (shrink(image, side=KEEP_SIDE), f"{image.shape[1]}x{image.shape[0]}")
+        size = (image.shape[1], image.shape[0])
+        if request.look.zoom:
+            self._zoomed = request.item_id, (image, size)
+            return image, size
+        loaded = (shrink(image, side=KEEP_SIDE), size)
         self._pixels[request.item_id] = loaded
         while len(self._pixels) > MAX_PREVIEWS:
             self._pixels.popitem(last=False)

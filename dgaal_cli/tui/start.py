@@ -25,8 +25,13 @@ def start_screen(
     *,
     images: str,
     is_review_first: bool,
+    dgaal: str,
+    say: Callable[[str], None],
 ) -> int:
-    """Run the label screen until the operator leaves; return the exit code."""
+    """Run the label screen until the operator leaves; return the exit code.
+
+    ``say`` prints what was done and the next command, for which ``dgaal`` calls dgaal.
+    """
     from dgaal_cli.tui.bridge import Bridge
 
     bridge = Bridge(opener)
@@ -34,7 +39,8 @@ def start_screen(
     from dgaal_cli.tui.app import run
     from dgaal_cli.tui.keymap import OwnKeys
     from dgaal_cli.tui.render.choose import Mode, choose_mode
-    from dgaal_cli.tui.settings import Settings
+    from dgaal_cli.tui.render.look import choose_glyphs
+    from dgaal_cli.tui.settings import Settings, print_nothing
     from dgaal_cli.tui.trainer import command_for
 
     def make_reader() -> Reader:
@@ -57,6 +63,7 @@ def start_screen(
     is_palette = images == "auto" and mode is Mode.HALF256
     settings = Settings(
         mode=mode,
+        glyphs=choose_glyphs(config.label.glyphs, os.environ),
         task=config.task,
         advice="256 colors; more: set COLORTERM" if is_palette else "",
         gate_s=config.label.gate_ms / 1000,
@@ -64,6 +71,8 @@ def start_screen(
         make_reader=make_reader,
         train_command=command_for(workspace.root),
         is_review_first=is_review_first,
+        say=print_nothing if os.environ.get("TEXTUAL_DRIVER") else say,  # a tab of --serve
+        dgaal=dgaal,
         uses_learner=config.label.learner,
         gallery=gallery,
         keys=OwnKeys(commands=config.label.keys, classes=config.label.class_keys),

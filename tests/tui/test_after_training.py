@@ -14,6 +14,7 @@ from dgaal_cli.tui.screens.dialogs import ConfirmDialog, LogDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
 from dgaal_cli.tui.screens.rounds import RoundsScreen
 from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.widgets.rows import Rows
 
 STARTED = print_events(RoundStarted(round=0, method="dgaal", labels=1, pool=12, device="cpu"))
 FAILING = script("[sys.stderr.write(f'line {i}\\n') for i in range(30)]", "sys.exit(2)")
@@ -83,6 +84,25 @@ async def test_next_dialog_shows_a_failure_in_the_background(terminal, tmp_path)
         await t.press("t")
         await dialog_of(t)
         assert "no labels of two classes" in t.dialog()
+
+
+async def test_canceled_training_leaves_no_progress_in_the_status_line(terminal):
+    slow = script(STARTED, "time.sleep(60)")
+    async with terminal(train={"train": slow}) as t:
+        await t.press("3", "t")
+        await t.pilot.press("enter")
+        dialog = await dialog_of(t)
+        await t.until(lambda: dialog.state and dialog.state.round == 0)
+        await t.pilot.press("b")
+        await t.until(lambda: t.screen.is_current and "training 0%" in t.text(), "for the progress")
+        await t.press("t")
+        dialog = await dialog_of(t)
+        t.clock.now += 1
+        dialog.cancel()
+        await t.until(lambda: dialog.state and dialog.state.stage == "canceled", "for the end")
+        await t.pilot.press("escape")
+        await t.until(lambda: t.screen.is_current)
+        assert "training" not in t.screen.query_one("#status", Rows)._rows[0].text
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 from digit_terminal import answer, label_app, make_workspace, press, ready
 
+from dgaal_cli.tui.phrases import accuracy_text
 from dgaal_cli.tui.widgets.image_view import Frame
 
 
@@ -35,3 +36,18 @@ async def test_blind_image_hides_the_class_of_its_nearest_image(workspace, clock
                 await answer(app, pilot, clock, 1)
             assert "nearest zero-0000.png " in caption(app)
             assert "nearest zero-0000.png zero" not in caption(app)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "measured", "text"),
+    [
+        (1 / 3, 3, "too few to tell: 3 measured"),
+        (1.0, 29, "too few to tell: 29 measured"),
+        (0.5, 30, "50.0% (33 to 67)"),
+        (1.0, 100, "100.0% (96 to 100)"),
+        (0.896, 500, "89.6% (87 to 92)"),
+        (0.896, None, "89.6%"),
+    ],
+)
+def test_accuracy_of_few_images_tells_nothing_else_it_has_an_interval(accuracy, measured, text):
+    assert accuracy_text(accuracy, measured) == text

@@ -240,6 +240,44 @@ async def test_z_switches_between_smooth_and_crisp(terminal):
         assert "crisp x8" in t.text()
 
 
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 18)])
+async def test_image_alone_fills_the_screen_and_can_be_answered(terminal, size):
+    async with terminal(size=size, guess=3, hints=True) as t:
+        await t.press("v")
+        assert t.screen.query_one(ImageView).size == (size[0], size[1] - 3)
+        bar = t.screen.query_one("#keys-bar", Rows)._rows[0].text
+        assert "⏎ ▸ three" in bar
+        assert "✔ saved" in t.text()
+        await t.press("enter", "5")
+        assert list(t.labels().values()) == ["three", "five"]
+        await t.press("v")
+        assert t.screen.query_one(ImageView).size.width < size[0]
+        assert t.screen.query_one("#panel", Rows).display
+
+
+async def test_zoomed_image_must_be_drawn_before_it_is_answered_and_the_next_one_is_whole(terminal):
+    async with terminal(size=(80, 24)) as t:
+        await t.press("+")
+        assert "100 %" in t.text()
+        await t.press("right", "]", "I")
+        look = t.screen.shown.look
+        assert (look.zoom, look.brightness, look.is_inverted) == (1, 1, True)
+        await t.press("3")
+        look = t.screen.shown.look
+        assert (look.zoom, look.brightness, look.is_inverted) == (0, 1, True)
+        await t.press("backslash")
+        assert t.screen.shown.look.brightness == 0
+        assert list(t.labels().values()) == ["three"]
+
+
+async def test_b_compares_glyphs_and_names_the_setting(terminal):
+    async with terminal() as t:
+        for expected in ("quadrants", "sextants", "octants", "half"):
+            await t.press("b")
+            assert t.screen.shown.look.glyphs == expected
+            assert f"label.glyphs = '{expected}'" in t.text()
+
+
 async def test_label_screen_works_after_resizing(terminal):
     async with terminal() as t:
         for size in ((80, 24), (60, 20), (200, 50), (40, 12), (120, 40)):

@@ -45,8 +45,10 @@ class OtherScreens:
         from dgaal_cli.tui.screens.pick_dialogs import FindClassDialog
 
         image = self._shown.image
+        self._shown.find(is_open=True)
 
         def take(record: ClassRecord | None) -> None:
+            self._shown.find(is_open=False)
             if record and image and image.item_id == self._shown.item:
                 self._answers.give("label", record.uid)
 

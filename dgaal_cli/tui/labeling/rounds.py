@@ -104,6 +104,7 @@ class Rounds:
 
     def _after_dialog(self, closing: Closing | None) -> None:
         self._dialog = None
+        self._show_progress()
         if closing == "undo":
             self._answers.call("undo", lambda session: session.undo())
         elif closing == "background":
@@ -131,10 +132,10 @@ class Rounds:
         is_new_stage = before is None or before.stage != state.stage
         if is_new_stage and state.stage == "done":
             self._export_after_training(("export", "outlook"))
+        self._show_progress()
         if self._dialog is not None:
             self._dialog.follow()
             return
-        self._show_progress()
         is_new_step = before is None or before.step != state.step
         if state.stage in ("failed", "canceled") and is_new_stage:
             self._report_failure(state)

@@ -8,6 +8,7 @@ from textual.screen import Screen
 from dgaal_cli.tui.bridge import LabelView, QueryImage
 from dgaal_cli.tui.gate import Gate
 from dgaal_cli.tui.keymap import make_keymap, moved_keys
+from dgaal_cli.tui.render.look import Look
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.scene import Scene
 from dgaal_cli.tui.widgets.scene_view import SceneView
@@ -33,10 +34,17 @@ class ShownImage:
         self.keymap = make_keymap(view.classes, own=settings.keys)
         self.gate = Gate(settings.clock, visible_s=settings.gate_s)
         self.are_hints_on = settings.hints
-        self.is_toggled = False
-        """Whether smooth and crisp scaling are swapped."""
+        self.look = Look(glyphs=settings.glyphs)
+        self.is_alone = False
+        """Whether the image has the whole screen."""
+        self.is_finding = False
+        """Whether the dialog that finds a class is open."""
         first = Scene(
-            view=view, image=self.image, keymap=self.keymap, are_hints_on=self.are_hints_on
+            view=view,
+            image=self.image,
+            keymap=self.keymap,
+            are_hints_on=self.are_hints_on,
+            look=self.look,
         )
         self.scene_view = SceneView(first, settings.mode, settings.make_reader, settings.gallery)
 
@@ -58,6 +66,7 @@ class ShownImage:
         """Show an image; answers are refused until it is painted."""
         if image is None or image.item_id != self.item:
             self.gate.hide()
+            self.look = self.look.of_next_image()
         self.image = image
         self.draw()
 
@@ -69,9 +78,19 @@ class ShownImage:
             self._take_classes()
         self.show(view.image)
 
-    def toggle_scaling(self) -> None:
-        """Swap smooth and crisp scaling."""
-        self.is_toggled = not self.is_toggled
+    def look_at(self, look: Look) -> None:
+        """Draw the image in another way."""
+        self.look = look
+        self.draw()
+
+    def find(self, *, is_open: bool) -> None:
+        """Leave space for the dialog that finds a class, or not."""
+        self.is_finding = is_open
+        self.draw()
+
+    def toggle_alone(self) -> None:
+        """Give the image the whole screen, or show the panel again."""
+        self.is_alone = not self.is_alone
         self.draw()
 
     def look_again(self) -> None:

@@ -1,4 +1,4 @@
-"""Scale an image into a box of half-block pixels.
+"""Scale an image into a box of pixels: one cell is 1 x 2 square ones, or finer ones of a mosaic.
 
 Below four times the size, nearest neighbor with an integer factor keeps pixels crisp. From four
 times on, blocks hide the shape (8 x 8 digits were hard to read), so scaling is bicubic. Shrinking
@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dgaal_cli.tui.render.look import Glyphs
+
 Pixels = NDArray[np.uint8]
+
 SMOOTH_FROM = 4
 """Magnification from which scaling is smooth instead of crisp."""
 
@@ -21,11 +24,12 @@ class Fitted:
     """An image scaled to the half-block pixels of one widget."""
 
     pixels: Pixels
-    """(2 * rows, columns, 3), letterboxed."""
+    """(rows * h, columns * w, 3), letterboxed, where (w, h) is ``glyphs.grid``."""
     inside: NDArray[np.bool_]
     """(2 * rows, columns): True where the image is, False where the letterbox is."""
     note: str
     """Scaling, shown in the frame: ``8x8 → 66x66 smooth``."""
+    glyphs: Glyphs = Glyphs.HALF
 
 
 def fit(
@@ -35,6 +39,7 @@ def fit(
     rows: int,
     is_toggled: bool = False,
     background: tuple[int, int, int] = (0, 0, 0),
+    glyphs: Glyphs = Glyphs.HALF,
 ) -> Fitted:
     """Scale ``image`` into ``columns`` x ``2 * rows`` square pixels and center it there.
 
@@ -44,21 +49,25 @@ def fit(
         rows: Height of the box in cells, at least 1.
         is_toggled: Swap smooth and crisp.
         background: Color of the letterbox.
+        glyphs: Pixels of a cell; those of mosaics are finer, and may be higher than wide.
     """
     height, width = image.shape[:2]
     target_width, target_height, how = _plan(width, height, columns, 2 * rows, is_toggled)
     rgb = np.broadcast_to(image, (height, width, 3)) if image.shape[2] == 1 else image
-    scaled = _resize(rgb, target_width, target_height, how)
-    canvas = np.empty((2 * rows, columns, 3), dtype=np.uint8)
-    canvas[:] = background
-    inside = np.zeros((2 * rows, columns), dtype=bool)
     # An even top edge aligns a crisp image with whole cells, which halves its bytes.
     top = (2 * rows - target_height) // 2 // 2 * 2
     left = (columns - target_width) // 2
-    canvas[top : top + target_height, left : left + target_width] = scaled
+    inside = np.zeros((2 * rows, columns), dtype=bool)
     inside[top : top + target_height, left : left + target_width] = True
+    w, h = glyphs.grid
+    fine_width, fine_height = target_width * w, max(1, target_height * h // 2)
+    canvas = np.empty((rows * h, columns * w, 3), dtype=np.uint8)
+    canvas[:] = background
+    y, x = top * h // 2, left * w
+    scaled = _resize(rgb, fine_width, fine_height, how)
+    canvas[y : y + fine_height, x : x + fine_width] = scaled
     name = "1:1" if how == "same" else f"→ {target_width}x{target_height} {how}"
-    return Fitted(pixels=canvas, inside=inside, note=f"{width}x{height} {name}")
+    return Fitted(pixels=canvas, inside=inside, note=f"{width}x{height} {name}", glyphs=glyphs)
 
 
 def shrink(image: Pixels, *, side: int) -> Pixels:
@@ -92,14 +101,12 @@ def _plan(
 
 
 def _resize(image: Pixels, width: int, height: int, how: str) -> Pixels:
-    if how == "same":
-        return image
-    if how.startswith("crisp"):
-        factor = width // image.shape[1]
-        return image.repeat(factor, axis=0).repeat(factor, axis=1)
-    kind = {
-        "smooth": Image.Resampling.BICUBIC,
-        "area": Image.Resampling.BOX,
-        "nearest": Image.Resampling.NEAREST,
-    }[how]
+    if how == "same" or how.startswith("crisp"):
+        down, right = height / image.shape[0], width / image.shape[1]
+        if down == int(down) and right == int(right):
+            return image.repeat(int(down), axis=0).repeat(int(right), axis=1)
+    is_larger = height >= image.shape[0] and width >= image.shape[1]
+    kind = {"smooth": Image.Resampling.BICUBIC, "area": Image.Resampling.BOX}.get(
+        "smooth" if how == "area" and is_larger else how, Image.Resampling.NEAREST
+    )
     return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), kind))

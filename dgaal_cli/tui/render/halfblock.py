@@ -1,4 +1,4 @@
-"""Convert pixels to rows of cells: color codes and the ANSI text that shows them.
+"""Convert pixels to rows of cells: glyphs, color codes and the ANSI text that shows them.
 
 A row is built in tens of microseconds: unchanged colors are not repeated and no style objects are
 created. ``strips.py`` converts rows to Textual strips.
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.render.fit import Fitted, Pixels
+from dgaal_cli.tui.render.look import Glyphs
+from dgaal_cli.tui.render.mosaic import characters, find_mosaic
 from dgaal_cli.tui.render.placeholders import Tile
 
 UPPER_HALF = "▀"
@@ -25,11 +27,12 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
-    """One row of cells: a color code for the upper and the lower half of each cell."""
+    """One row of cells: a glyph, its color and the color behind it for each cell."""
 
-    top: tuple[int, ...]
-    bottom: tuple[int, ...]
-    """Color codes: 0xRRGGBB, or a palette number, or (ASCII) a character's code point."""
+    glyphs: str
+    front: tuple[int, ...]
+    back: tuple[int, ...]
+    """Color codes: 0xRRGGBB, or a palette number; for ASCII unused."""
     mode: Mode
     ansi: str
     """The whole row as terminal output."""
@@ -37,18 +40,20 @@ class CellRow:
 
     def crop(self, start: int, end: int) -> "CellRow":
         """Return cells ``start`` (inclusive) to ``end`` (exclusive)."""
-        row = make_row(self.top[start:end], self.bottom[start:end], self.mode)
+        part = slice(start, end)
+        row = make_row(self.glyphs[part], self.front[part], self.back[part], self.mode)
         if self.tile is None:
             return row
         tile = dataclasses.replace(self.tile, column=self.tile.column + start)
-        return dataclasses.replace(row, ansi=tile.text(len(row.top)), tile=tile)
+        return dataclasses.replace(row, ansi=tile.text(len(row.glyphs)), tile=tile)
 
 
 def build(fitted: Fitted, mode: Mode) -> list[CellRow]:
     """Convert a fitted image to rows of cells.
 
     Args:
-        fitted: ``pixels`` is (2 * rows, columns, 3).
+        fitted: ``pixels`` is (rows * h, columns * w, 3), where (w, h) is ``fitted.glyphs.grid``;
+            half blocks for ASCII.
         mode: Image mode of the terminal.
 
     Returns:
@@ -56,17 +61,30 @@ def build(fitted: Fitted, mode: Mode) -> list[CellRow]:
     """
     if mode is Mode.ASCII:
         return _ascii_rows(fitted)
-    codes = encode_colors(fitted.pixels, mode).tolist()
-    return [make_row(tuple(codes[y]), tuple(codes[y + 1]), mode) for y in range(0, len(codes), 2)]
-
-
-def make_row(top: tuple[int, ...], bottom: tuple[int, ...], mode: Mode) -> CellRow:
-    """Build one row from its color codes."""
-    if mode is Mode.ASCII:
-        ansi = "".join(map(chr, top))
+    if fitted.glyphs is Glyphs.HALF:
+        codes = encode_colors(fitted.pixels, mode)
+        front, back = codes[0::2].tolist(), codes[1::2].tolist()
+        shapes = [UPPER_HALF * len(row) for row in front]
     else:
-        ansi = _row_ansi(top, bottom, _palette_parameter if is_palette(mode) else _rgb_parameter)
-    return CellRow(top=top, bottom=bottom, mode=mode, ansi=ansi)
+        masks, *colors = find_mosaic(fitted.pixels, fitted.glyphs)
+        front, back = (encode_colors(color, mode).tolist() for color in colors)
+        known = characters(fitted.glyphs)
+        shapes = ["".join(map(known.__getitem__, row)) for row in masks.tolist()]
+    return [
+        make_row(shape, tuple(over), tuple(under), mode)
+        for shape, over, under in zip(shapes, front, back, strict=True)
+    ]
+
+
+def make_row(glyphs: str, front: tuple[int, ...], back: tuple[int, ...], mode: Mode) -> CellRow:
+    """Build one row; a cell of one color becomes a space, which needs no color in front."""
+    if mode is Mode.ASCII:
+        return CellRow(glyphs=glyphs, front=front, back=back, mode=mode, ansi=glyphs)
+    cells = zip(glyphs, front, back, strict=True)
+    glyphs = "".join(" " if over == under else glyph for glyph, over, under in cells)
+    parameter = _palette_parameter if is_palette(mode) else _rgb_parameter
+    ansi = _row_ansi(glyphs, front, back, parameter)
+    return CellRow(glyphs=glyphs, front=front, back=back, mode=mode, ansi=ansi)
 
 
 def encode_colors(pixels: Pixels, mode: Mode) -> Codes:
@@ -87,21 +105,20 @@ def is_palette(mode: Mode) -> bool:
     return mode in (Mode.HALF256, Mode.GRAY256)
 
 
-def _row_ansi(top: tuple[int, ...], bottom: tuple[int, ...], code: Callable[[int], str]) -> str:
+def _row_ansi(
+    glyphs: str, front: tuple[int, ...], back: tuple[int, ...], code: Callable[[int], str]
+) -> str:
     """Build a row; ``code`` converts a color code to the text after ``38;`` or ``48;``."""
     out: list[str] = []
-    front = back = -1
-    for upper, lower in zip(top, bottom, strict=True):
-        if lower != back:
-            out.append(f"\x1b[48;{code(lower)}m")
-            back = lower
-        if upper == lower:  # a space needs no foreground color: half the bytes
-            out.append(" ")
-            continue
-        if upper != front:
-            out.append(f"\x1b[38;{code(upper)}m")
-            front = upper
-        out.append(UPPER_HALF)
+    over = under = -1
+    for glyph, next_over, next_under in zip(glyphs, front, back, strict=True):
+        if next_under != under:
+            out.append(f"\x1b[48;{code(next_under)}m")
+            under = next_under
+        if glyph != " " and next_over != over:
+            out.append(f"\x1b[38;{code(next_over)}m")
+            over = next_over
+        out.append(glyph)
     out.append(RESET)
     return "".join(out)
 
@@ -131,6 +148,5 @@ def _ascii_rows(fitted: Fitted) -> list[CellRow]:
     mean = (luma[0::2] + luma[1::2]) // 2  # (rows, columns)
     steps = np.minimum(mean * len(ASCII_RAMP) // 256, len(ASCII_RAMP) - 1)
     steps[~(fitted.inside[0::2] | fitted.inside[1::2])] = 0
-    ramp = np.array([ord(character) for character in ASCII_RAMP])
-    rows = [tuple(row) for row in ramp[steps].tolist()]
-    return [make_row(row, row, Mode.ASCII) for row in rows]
+    rows = ["".join(map(ASCII_RAMP.__getitem__, row)) for row in steps.tolist()]
+    return [make_row(row, (0,) * len(row), (0,) * len(row), Mode.ASCII) for row in rows]

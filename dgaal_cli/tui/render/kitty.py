@@ -85,13 +85,13 @@ class Gallery:
 
         Their cells stay half blocks, used when dimmed under a dialog and in screenshots.
         """
-        if len(rows) > len(MARKS) or any(len(row.top) > len(MARKS) for row in rows):
+        if len(rows) > len(MARKS) or any(len(row.glyphs) > len(MARKS) for row in rows):
             return list(rows)
         rgb = f"2;{number >> 16};{number >> 8 & 255};{number & 255}"
         color = f"5;{number}" if self._is_in_tmux else rgb
         tiles = [Tile(color=color, row=at, column=0) for at in range(len(rows))]
         return [
-            dataclasses.replace(row, ansi=tile.text(len(row.top)), tile=tile)
+            dataclasses.replace(row, ansi=tile.text(len(row.glyphs)), tile=tile)
             for row, tile in zip(rows, tiles, strict=True)
         ]
 

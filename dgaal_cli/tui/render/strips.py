@@ -8,6 +8,7 @@ differently, ``strip_of`` falls back to real segments: slower, but correct.
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 from rich.color import Color
 from rich.console import Console
@@ -16,30 +17,23 @@ from rich.style import Style
 from textual.strip import Strip
 
 from dgaal_cli.tui.render.choose import Mode
-from dgaal_cli.tui.render.halfblock import UPPER_HALF, CellRow, is_palette
+from dgaal_cli.tui.render.halfblock import CellRow, is_palette
 
 
 def strip_of(row: CellRow) -> Strip:
     """Return ``row`` as a strip, a ``RawStrip`` if this Textual version supports it."""
-    return RawStrip(row) if _is_supported() else Strip(to_segments(row), len(row.top))
+    return RawStrip(row) if _is_supported() else Strip(to_segments(row), len(row.glyphs))
 
 
 def to_segments(row: CellRow) -> list[Segment]:
     """Return ``row`` as styled text, one segment per run of equal cells."""
     if row.mode is Mode.ASCII:
-        return [Segment("".join(map(chr, row.top)))] if row.top else []
+        return [Segment(row.glyphs)] if row.glyphs else []
     segments: list[Segment] = []
-    run_length = 0
-    previous: tuple[int, int] | None = None
-    for pair in (*zip(row.top, row.bottom, strict=True), None):
-        if pair == previous:
-            run_length += 1
-            continue
-        if previous is not None:
-            upper, lower = previous
-            text = (" " if upper == lower else UPPER_HALF) * run_length
-            segments.append(Segment(text, _style(upper, lower, is_palette(row.mode))))
-        previous, run_length = pair, 1
+    cells = zip(row.glyphs, row.front, row.back, strict=True)
+    for (glyph, front, back), run in groupby(cells):
+        style = _style(back if glyph == " " else front, back, is_palette(row.mode))
+        segments.append(Segment(glyph * len([*run]), style))
     return segments
 
 
@@ -51,7 +45,7 @@ class RawStrip(Strip):
     def __init__(self, row: CellRow) -> None:
         self._row = row
         self._lazy: list[Segment] | None = None
-        super().__init__((), len(row.top))
+        super().__init__((), len(row.glyphs))
 
     @property
     def _segments(self) -> list[Segment]:
@@ -69,7 +63,7 @@ class RawStrip(Strip):
         return self._lazy is not None
 
     def __bool__(self) -> bool:
-        return bool(self._row.top)
+        return bool(self._row.glyphs)
 
     def render(self, console: Console) -> str:  # noqa: ARG002 - the mode defines the colors
         """Return the row's ANSI."""
@@ -150,14 +144,14 @@ def join(parts: Sequence[Strip]) -> Strip:
 @lru_cache(maxsize=1)
 def _is_supported() -> bool:
     """Test on one row all that Textual's compositor uses of a strip."""
-    row = CellRow(top=(1, 2, 3), bottom=(1, 5, 6), mode=Mode.HALF, ansi="x")
+    row = CellRow(glyphs=" ▀▀", front=(1, 2, 3), back=(1, 5, 6), mode=Mode.HALF, ansi="x")
     try:
         strip = RawStrip(row)
         expected = to_segments(row)
         halves = strip.divide([1, 3])
         return (
             strip.render(Console()) == "x"
-            and strip.cell_length == len(row.top)
+            and strip.cell_length == len(row.glyphs)
             and not strip.has_segments
             and list(strip) == expected
             and Strip.join([strip]).text == strip.text
@@ -168,9 +162,9 @@ def _is_supported() -> bool:
 
 
 @lru_cache(maxsize=65536)
-def _style(upper: int, lower: int, is_number: bool) -> Style:  # noqa: FBT001 - hot and cached
-    back = _color(lower, is_number)
-    return Style(color=None if upper == lower else _color(upper, is_number), bgcolor=back)
+def _style(front: int, back: int, is_number: bool) -> Style:  # noqa: FBT001 - hot and cached
+    color = None if front == back else _color(front, is_number)
+    return Style(color=color, bgcolor=_color(back, is_number))
 
 
 def _color(code: int, is_number: bool) -> Color:  # noqa: FBT001 - hot and cached

@@ -17,6 +17,7 @@ from dgaal_cli.tui.gate import HOLD_DELAY_S, Verdict
 from dgaal_cli.tui.grid import CANNOT_TELL, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, request_for
+from dgaal_cli.tui.render.look import Look
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, show_failure
@@ -324,7 +325,8 @@ class GridScreen(AnswerScreen):
 
     def _request_for(self, image: QueryImage) -> ImageRequest | None:
         side = self._shape.side if self._shape else 0
-        return request_for(image, (side, side // 2), self.settings.mode)
+        look = Look(glyphs=self.settings.glyphs)
+        return request_for(image, (side, side // 2), self.settings.mode, look=look)
 
     def _picture(self, image: QueryImage) -> Picture | None:
         return self.prefetcher.get(self._request_for(image))

@@ -1,5 +1,6 @@
 """The label screen: it maps keys and events to its parts."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import events, timer
@@ -21,6 +22,7 @@ from dgaal_cli.tui.labeling.notices import Notices
 from dgaal_cli.tui.labeling.other_screens import OtherScreens
 from dgaal_cli.tui.labeling.rounds import Rounds
 from dgaal_cli.tui.labeling.shown_image import ShownImage
+from dgaal_cli.tui.render.look import Look
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets import captions
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 MIN_SIZE = (40, 12)
 _ANSWERS = ("accept", "cannot_tell", "skip")
+_MAY_REPEAT = ("pan_left", "pan_right", "pan_up", "pan_down")
 _TWICE = ("undo", "redo", "flag")
 """Commands that must not be repeated by a held key."""
 
@@ -62,7 +65,8 @@ class LabelScreen(Screen[None]):
             "flag": lambda: answers.call("flag", lambda session: session.flag()),
             "learner": lambda: answers.call("learner", lambda session: session.toggle_learner()),
             "hints": self._toggle_hints,
-            "smooth": shown.toggle_scaling,
+            "alone": shown.toggle_alone,
+            **self._viewing(),
             "outside": others.open_file,
             "help": others.help,
             "add": others.add_class,
@@ -91,7 +95,9 @@ class LabelScreen(Screen[None]):
             flash=self.notices.pieces,
             prefix=self.prefix,
             are_hints_on=shown.are_hints_on,
-            is_toggled=shown.is_toggled,
+            look=shown.look,
+            is_alone=shown.is_alone and not shown.is_finding,
+            is_finding=shown.is_finding,
             background=self.rounds.background,
         )
 
@@ -99,6 +105,11 @@ class LabelScreen(Screen[None]):
     def commands(self) -> list[Action]:
         """Commands of the screen with their current keys."""
         return self.shown.keymap.live_commands()
+
+    @property
+    def newest_view(self) -> LabelView:
+        """The last view of the session that was shown."""
+        return self.shown.view
 
     def release_held(self) -> None:
         """Run the delayed action of a key that may be held."""
@@ -174,6 +185,8 @@ class LabelScreen(Screen[None]):
         guess = shown.scene.guess if name == "accept" else None
         press = self.settings.trail.press_of(event)
         verdict = shown.gate.judge(key, is_answer=is_answer, guess=guess, press=press)
+        if verdict is Verdict.REPEATED and name in _MAY_REPEAT:
+            verdict = Verdict.ACCEPTED
         if verdict is Verdict.REPEATED:
             self.answers.drop_held()
         else:
@@ -220,6 +233,45 @@ class LabelScreen(Screen[None]):
             self.shown.draw()
         if prefix:
             self._prefix_timer = self.set_timer(CODE_S, lambda: self._set_prefix(""))
+
+    def _viewing(self) -> "dict[str, Callable[[], None]]":
+        """Return the commands that draw the same image in another way."""
+        shown, view = self.shown, self.shown.scene_view
+
+        def look(change: "Callable[[Look], Look]") -> None:
+            shown.look_at(change(shown.look))
+
+        def pan(right: int, down: int) -> None:
+            if not shown.look.zoom:
+                self.notices.inform(f"zoom first: {captions.key_of(shown.keymap, 'zoom_in')}")
+            elif size := view.image_size:
+                room = view.image_room
+                look(lambda now: now.panned(right, down, size=size, room=room))
+
+        return {
+            "smooth": lambda: look(lambda now: replace(now, is_toggled=not now.is_toggled)),
+            "glyphs": self._compare_glyphs,
+            "zoom_in": lambda: look(lambda now: now.zoomed(1)),
+            "zoom_out": lambda: look(lambda now: now.zoomed(-1)),
+            "pan_left": lambda: pan(-1, 0),
+            "pan_right": lambda: pan(1, 0),
+            "pan_up": lambda: pan(0, -1),
+            "pan_down": lambda: pan(0, 1),
+            "brighter": lambda: look(lambda now: now.brighter(1)),
+            "darker": lambda: look(lambda now: now.brighter(-1)),
+            "contrast": lambda: look(lambda now: now.with_contrast(1)),
+            "flatter": lambda: look(lambda now: now.with_contrast(-1)),
+            "invert": lambda: look(lambda now: replace(now, is_inverted=not now.is_inverted)),
+            "as_it_is": lambda: look(lambda now: Look(glyphs=now.glyphs)),
+        }
+
+    def _compare_glyphs(self) -> None:
+        """Draw the image with the next kind of glyphs."""
+        glyphs = self.shown.look.glyphs.following()
+        self.shown.look_at(replace(self.shown.look, glyphs=glyphs))
+        width, height = glyphs.grid
+        text = f"{glyphs}: {width} x {height} pixels a cell; to keep it: label.glyphs = '{glyphs}'"
+        self.notices.inform(text, seconds=4)
 
     def _accept(self) -> None:
         """Answer with the visible guess; without an image, continue with the next step."""

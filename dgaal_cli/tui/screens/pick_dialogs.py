@@ -76,9 +76,10 @@ class SearchDialog(InputDialog[Result], Generic[Result]):
     """Type a part of a name; Enter returns the marked entry."""
 
     BINDINGS: ClassVar = [("down", "move(1)", "next"), ("up", "move(-1)", "previous")]
-    SHOWN = 8
+    shown = 8
+    """Number of entries in the list."""
     is_scrolled = False
-    """Whether entries after the first ``SHOWN`` can be marked too."""
+    """Whether entries after the first ``shown`` can be marked too."""
     current: Result | None = None
 
     def __init__(self, entries: Sequence[Result], *, at: int = 0, classes: str = "") -> None:
@@ -110,7 +111,7 @@ class SearchDialog(InputDialog[Result], Generic[Result]):
 
     def action_move(self, step: int) -> None:
         """Mark another entry."""
-        count = len(self._found) if self.is_scrolled else min(len(self._found), self.SHOWN)
+        count = len(self._found) if self.is_scrolled else min(len(self._found), self.shown)
         if count:
             self._at = (self._at + step) % count
             self._draw()
@@ -118,24 +119,24 @@ class SearchDialog(InputDialog[Result], Generic[Result]):
     def _draw(self) -> None:
         found, at = self._found, self._at
         first = (
-            max(0, min(at - self.SHOWN // 2, len(found) - self.SHOWN)) if self.is_scrolled else 0
+            max(0, min(at - self.shown // 2, len(found) - self.shown)) if self.is_scrolled else 0
         )
         parts: list[str | tuple[str, str]] = []
-        for index, entry in enumerate(found[first : first + self.SHOWN], start=first):
+        for index, entry in enumerate(found[first : first + self.shown], start=first):
             parts.append(("▸ " if index == at else "  ", "bold"))
             parts.append((show(self.name_of(entry)), "bold" if index == at else ""))
             parts.append(("  (now)\n" if entry == self.current else "\n", "#8a95a3"))
         if not found:
             parts.append("no match")
-        elif len(found) > self.SHOWN and not self.is_scrolled:
-            parts.append(f"  … {len(found) - self.SHOWN} more")
+        elif len(found) > self.shown and not self.is_scrolled:
+            parts.append(f"  … {len(found) - self.shown} more")
         self.query_one("#found", Static).update(text(*parts))
 
 
 class PickDialog(SearchDialog[str]):
     """Selects one of several names."""
 
-    SHOWN = 10
+    shown = 10
     is_scrolled = True
 
     def __init__(self, heading: str, names: Sequence[str], *, current: str) -> None:
@@ -162,6 +163,8 @@ class FindClassDialog(SearchDialog[ClassRecord]):
     """Finds a class; at one side of the screen, so that the image stays visible."""
 
     heading = " find a class "
+    RESERVED = 11
+    """Rows of the screen that the list leaves free."""
 
     def __init__(
         self, known: Sequence[ClassRecord], *, verb: str = "answer with", side: str = "right"
@@ -182,6 +185,12 @@ class FindClassDialog(SearchDialog[ClassRecord]):
             Static("", id="found"),
             Static(Content("\n").join([enter, others])),
         ]
+
+    def on_mount(self) -> None:
+        """List as many classes as the screen has room for."""
+        self.shown = max(4, min(len(self._known), self.app.size.height - self.RESERVED))
+        self.query_one("#found", Static).styles.height = self.shown + 1
+        super().on_mount()
 
     def find(self, part: str) -> list[ClassRecord]:
         """Return the matching classes, best match first."""

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
+from dgaal_cli.tui.bridge import LabelView
 from dgaal_cli.tui.keymap import Action
 
 SCREENS = {"classification": "dgaal_cli.tui.screens.label:LabelScreen"}
@@ -17,6 +18,11 @@ class TaskScreen(Protocol):
     @property
     def commands(self) -> list[Action]:
         """Commands with their current keys."""
+        ...
+
+    @property
+    def newest_view(self) -> LabelView:
+        """The last view of the session that was shown."""
         ...
 
     def do(self, name: str) -> None:

@@ -26,6 +26,7 @@ from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.phrases import answer_text
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, request_for
+from dgaal_cli.tui.render.look import Look
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.saving import block_until_saved, show_failure
@@ -310,7 +311,9 @@ class ReviewScreen(AnswerScreen):
         )
 
     def _request_for(self, answer: StandingAnswer | None) -> ImageRequest | None:
-        return answer and request_for(answer, self.query_one(ImageView).size, self.settings.mode)
+        look = Look(glyphs=self.settings.glyphs)
+        room = self.query_one(ImageView).size
+        return answer and request_for(answer, room, self.settings.mode, look=look)
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show an image that has been decoded."""

@@ -15,8 +15,20 @@ from dgaal_cli.tui.widgets.scene import SaveState, Scene
 MIN_BRAND_WIDTH = 56
 """Columns from which the status line shows the program's name."""
 _MAX_NAME = 24
-_FREQUENT = ("accept", "cannot_tell", "skip", "undo", "help", "grid", "hints", "flag", "train")
-_RARE = ("quit", "rounds", "review", "search", "smooth", "learner", "add", "outside")
+_FREQUENT = (
+    "accept",
+    "cannot_tell",
+    "skip",
+    "undo",
+    "help",
+    "grid",
+    "hints",
+    "alone",
+    "zoom_in",
+    "flag",
+    "train",
+)
+_RARE = ("quit", "rounds", "review", "search", "learner", "add", "outside", "invert", "glyphs")
 _MUST_SHOW = ("help", "undo", "quit", "leave", "label")
 _MORE: Piece = (" …", theme.BAR_DIM)
 """At the end of a key bar that has no room for all keys: help shows the rest."""

@@ -106,10 +106,14 @@ class Frame(Rows):
         note: str,
         is_synthetic: bool,
         captions: Sequence[tuple[Piece, ...]],
+        edge: int = 1,
     ) -> None:
-        """Draw the border; pool and synthetic images differ in title, shape and color."""
+        """Draw the border; pool and synthetic images differ in title, shape and color.
+
+        Without an ``edge`` above and below, title and mark are the start of the captions.
+        """
         width, height = self.size
-        if width < 4 or height < EDGE_ROWS + len(captions) + 1:
+        if width < 4 or height < 2 * edge + len(captions) + 1:
             return
         box = DOUBLE_BOX if is_synthetic else ROUND_BOX
         style = theme.SYNTHETIC if is_synthetic else theme.POOL
@@ -119,6 +123,14 @@ class Frame(Rows):
         if mark:
             titles.append((f"{mark} ", theme.WARN))
         side = line(width, ((box[3], style),), ((box[3], style),))
+        if not edge:
+            notable = titles if is_synthetic else titles[1:]
+            first = line(
+                width, (*notable, *captions[0]), ((f" {note} ", theme.DIM),) if note else ()
+            )
+            rest = [line(width, tuple(pieces)) for pieces in captions[1:]]
+            self.show_rows([*[side] * (height - len(captions)), first, *rest])
+            return
         self.show_rows(
             [
                 box_top(width, tuple(titles), style, box=box),

@@ -1,6 +1,6 @@
 """The right column: classes with keys, guess and count; round; learning curve; last answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
@@ -13,6 +13,7 @@ from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import StandingAnswer
 from dgaal_cli.tui.keymap import spell_key
+from dgaal_cli.tui.phrases import accuracy_text, is_measurable
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.lines import (
     Piece,
@@ -31,8 +32,14 @@ from dgaal_cli.tui.widgets.lines import (
 from dgaal_cli.tui.widgets.scene import Scene
 
 THUMB_GAP = 2
-MIN_MEASURED = 100
-"""An accuracy measured on fewer images is marked as uncertain."""
+MAX_CAPTION = 16
+"""Cells of a thumbnail's caption: longer class names are cut."""
+MAX_CAPTIONS = 6
+"""Answers whose names decide how wide captions are."""
+_NAME_ONLY = 20
+"""Columns up to which a class line has room for the name alone."""
+_MIN_COLUMN = 10
+"""Narrower columns would cut every class name."""
 _MAX_BAR = 22
 """Longer bars would be too far from their percentages."""
 Thumb = list[list[Segment]]
@@ -54,10 +61,13 @@ def panel_rows(scene: Scene, thumbs: Thumbs, *, width: int, height: int) -> list
     else:
         p = scene.view.progress
         text = f" labeled {p.labeled} · can't {p.cannot_tell} · left {p.left}"
+        if width < cell_len(text):
+            text = f" {p.labeled} done, {p.left} left"
         return rows + [line(width, ((text, theme.DIM),))][:left]
-    history = _history_rows(scene, thumbs, width, left) if is_roomy else []
+    history = _history_rows(scene, thumbs, width, left) if is_roomy and scene.view.history else []
     left -= len(history)
-    if is_roomy and left >= 6 and (scene.view.curve or left >= 8):
+    has_curve = any(is_measurable(point.measured) for point in scene.view.curve)
+    if is_roomy and left >= 6 and has_curve:
         rows += _curve_rows(scene, width, left)
     rows += history
     return rows[:height]
@@ -71,7 +81,9 @@ def _class_rows(scene: Scene, width: int, height: int) -> list[Strip]:
     title: list[Piece] = [(" class ", theme.TITLE)]
     if scene.prefix:
         title = [(f" {scene.prefix}… second key ", theme.WARN)]
-    elif scene.is_guess_visible and width >= 36:
+    elif scene.is_guess_visible and 36 <= width < 42:
+        title = [(" class · guess · labeled ", theme.TITLE)]
+    elif scene.is_guess_visible and width >= 42:
         title = [(" class · model's guess · labeled ", theme.TITLE)]
     elif width >= 28:
         title = [(" class · labeled ", theme.TITLE)]
@@ -81,7 +93,8 @@ def _class_rows(scene: Scene, width: int, height: int) -> list[Strip]:
         press = (("press ", theme.BASE), (f" {key} ", theme.KEYCAP), (" to add one", theme.BASE))
         lines = ((("no classes yet", theme.STRONG),), press)
         return box(width, tuple(title), lines)[: max(2, height)]
-    columns = min(4, -(-len(classes) // room)) if classes else 1
+    most = max(1, (width - 4) // _MIN_COLUMN)
+    columns = min(4, most, -(-len(classes) // room)) if classes else 1
     if columns > 1 and scene.keymap.is_two_key and not scene.prefix:
         lines = _group_lines(scene, width)
     elif columns == 1:
@@ -93,6 +106,9 @@ def _class_rows(scene: Scene, width: int, height: int) -> list[Strip]:
     else:
         lines = _class_columns(scene, classes, width, room, columns)
         label = _accepts(scene, width)  # by name: its class may be hidden
+    if width <= _NAME_ONLY:
+        below = (line(width, _accepts(scene, width + 6)),) if label else ()
+        return [line(width, tuple(title)), *lines[: room + 1 - len(below)], *below]
     top = box_top(width, tuple(title), theme.LINE)
     return [top, *lines[:room], box_bottom(width, label, theme.LINE)]
 
@@ -142,18 +158,21 @@ def _class_strip(  # noqa: PLR0913 - all inputs of a line, as the cache key
     left: list[Piece] = [(f" {code} ", cap), marker]
     counted = str(count).rjust(5)
     used = width_of(left) + len(counted)
+    if width <= _NAME_ONLY:  # the name matters more than its count and a border
+        left = [(f" {code} ", cap), (marker[0].strip() or " ", marker[1])]
+        return line(width, (*left, (pad(name, width - width_of(left)), name_style)))
     if inner < 32:
         left.append((pad(name, inner - used), name_style))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    max_name = max(8, inner - used - 8 - (6 if is_guess_visible else 0))
-    name_width = min(max_width, 24, max_name)
+    max_name = max(8, inner - used - 1 - (6 if is_guess_visible else 0))
+    name_width = min(max_width, max_name)
     left.append((pad(name, name_width) + " ", name_style))
-    room = inner - used - name_width - 1
+    room = max(0, inner - used - name_width - 1)
     if not is_guess_visible:
-        room = min(room - 1, _MAX_BAR)
+        room = min(max(0, room - 1), _MAX_BAR)
         left.append((bar(count / max_count, room), theme.COUNT_BAR))
         return boxed(width, tuple(left), ((counted, theme.DIM),))
-    room = min(room - 6, _MAX_BAR)
+    room = min(max(0, room - 6), _MAX_BAR)
     bar_style = theme.GUESS_TOP if is_top else theme.GUESS_BAR
     left.append((bar(share or 0.0, room) if share is not None else " " * room, bar_style))
     percent = f"{share:.0%}".rjust(5) if share is not None else " " * 5
@@ -230,37 +249,43 @@ def _round_rows(scene: Scene, width: int, *, is_short: bool) -> list[Strip]:
     if view.round is None:
         return []
     p = view.progress
-    first: Pieces = (
-        *(("labeled ", theme.DIM), (f"{p.labeled}", theme.STRONG)),
-        *(("   can't tell ", theme.DIM), (f"{p.cannot_tell}", theme.STRONG)),
-        *(("   skipped ", theme.DIM), (f"{p.skipped}", theme.STRONG)),
-    )
-    second: list[Piece] = [("left ", theme.DIM), (f"{p.left}", theme.STRONG)]
+    facts: list[Pieces] = [
+        (("labeled ", theme.DIM), (f"{p.labeled}", theme.STRONG)),
+        (("can't tell ", theme.DIM), (f"{p.cannot_tell}", theme.STRONG)),
+        (("skipped ", theme.DIM), (f"{p.skipped}", theme.STRONG)),
+    ]
+    left: Pieces = (("left ", theme.DIM), (f"{p.left}", theme.STRONG))
     if view.answer_s is not None and p.left:
-        second.append((f" ≈ {duration(p.left * view.answer_s)}", theme.STRONG))
-    if view.curve:
-        second += [
-            ("   model accuracy ", theme.DIM),
-            (f"{view.curve[-1].accuracy:.1%}", theme.STRONG),
-        ]
-        measured = view.curve[-1].measured
-        if measured is not None and measured < MIN_MEASURED:
-            second.append((f" on {measured}", theme.WARN))
-    lines = [first, tuple(second)]
+        left += ((f" ≈ {duration(p.left * view.answer_s)}", theme.STRONG),)
+    facts.append(left)
     agreed, compared = view.agreed
-    if not is_short:
-        share = (f"{agreed}/{compared}", theme.STRONG) if compared else ("-", theme.DIM)
-        lines.insert(1, (("agree with the model ", theme.DIM), share))
-    return box(width, ((" this round ", theme.TITLE),), lines)
+    if compared and not is_short:
+        share = (f"{agreed}/{compared}", theme.STRONG)
+        facts.append((("agree with the model ", theme.DIM), share))
+    if view.curve:
+        newest = view.curve[-1]
+        text = accuracy_text(newest.accuracy, newest.measured)
+        facts.append((("accuracy ", theme.DIM), (text, theme.STRONG)))
+    return box(width, ((" this round ", theme.TITLE),), _wrap(facts, width - 4))
+
+
+def _wrap(facts: Sequence[Pieces], width: int) -> list[Pieces]:
+    """Return the facts in lines of at most ``width`` cells, without breaks inside a fact."""
+    lines: list[Pieces] = []
+    for fact in facts:
+        longer = (*lines[-1], ("   ", theme.BASE), *fact) if lines else fact
+        if lines and width_of(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(fact)
+    return lines
 
 
 def _curve_rows(scene: Scene, width: int, height: int) -> list[Strip]:
     view = scene.view
     height = min(height, 16)
-    lines = [[("appears after the first training", theme.DIM)]]
-    if view.curve:
-        points = [(p.labels, p.accuracy) for p in view.curve]
-        lines = curve_lines(points, width=width - 4, height=height - 2, max_labels=view.budget)
+    points = [(p.labels, p.accuracy) for p in view.curve if is_measurable(p.measured)]
+    lines = curve_lines(points, width=width - 4, height=height - 2, max_labels=view.budget)
     title = ((" accuracy against labels ", theme.TITLE),)
     return box(width, title, map(tuple, lines), height=height)
 
@@ -269,7 +294,9 @@ def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[S
     thumb_rows = 5 if left >= 17 and width >= 66 else 4 if left >= 7 and width >= 48 else 3
     if left < thumb_rows + 3:
         return []
-    cell = 2 * thumb_rows + THUMB_GAP
+    names = (show(scene.view.label_name(g.label)) for g in scene.view.history[:MAX_CAPTIONS])
+    longest = max((cell_len(name) for name in names), default=0) + 2  # with its key
+    cell = max(2 * thumb_rows, min(longest, MAX_CAPTION)) + THUMB_GAP
     count = max(1, (width - 4 + THUMB_GAP) // cell)
     answers = scene.view.history[:count]
     title = ((" last answers, newest left ", theme.TITLE),)
@@ -277,13 +304,13 @@ def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[S
         hint = (("your last answers appear here", theme.DIM),)
         return box(width, title, [hint], height=thumb_rows + 3)
     drawn = [thumbs(g.item_id, thumb_rows) for g in answers]
-    blank = [Segment(" " * (cell - THUMB_GAP), theme.BASE)]
-    gap = Segment(" " * THUMB_GAP, theme.BASE)
+    blank = [Segment(" " * 2 * thumb_rows, theme.BASE)]
+    fill = [Segment(" " * (cell - 2 * thumb_rows), theme.BASE)]
     rows: list[Strip] = []
     for y in range(thumb_rows):
         parts: list[Segment] = []
         for thumb in drawn:
-            parts += [*(thumb[y] if thumb else blank), gap]
+            parts += [*(thumb[y] if thumb else blank), *fill]
         inner = Segment.adjust_line_length(parts, width - 4, theme.BASE)
         rows.append(boxed_segments(width, inner))
     captions: list[Piece] = []

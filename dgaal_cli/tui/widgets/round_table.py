@@ -7,10 +7,10 @@ from textual.strip import Strip
 from dgaal_cli.escaping import show
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, RoundRow, RoundsReport
+from dgaal_cli.tui.phrases import MIN_MEASURED, is_measurable
 from dgaal_cli.tui.widgets.curve import curve_lines
 from dgaal_cli.tui.widgets.gauges import health_lines
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, box, pad
-from dgaal_cli.tui.widgets.panel import MIN_MEASURED
 
 MAX_GAUGES = 6
 _COLUMNS = (
@@ -39,7 +39,8 @@ def table_rows(
     for row in report.rows:
         if row in shown:
             lines.append(_row(row, before, width - 4))
-        before = row if row.accuracy is not None else before
+        has_accuracy = row.accuracy is not None and is_measurable(row.measured)
+        before = row if has_accuracy else before
     if not report.rows:
         lines.append((("no round yet", theme.DIM),))
     lines += [()] * (height - 2 - len(lines) - len(below))
@@ -48,7 +49,7 @@ def table_rows(
 
 def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -> list[Strip]:
     """Accuracy against labels, with the random baseline if it was measured."""
-    points = [(p.labels, p.accuracy) for p in view.curve]
+    points = [(p.labels, p.accuracy) for p in view.curve if is_measurable(p.measured)]
     room = min(height - 4, 22)
     lines: list[Pieces] = [(("appears after the first training", theme.DIM),)]
     if points:
@@ -75,11 +76,11 @@ def curve_rows(report: RoundsReport, view: LabelView, width: int, height: int) -
 
 def _row(row: RoundRow, before: RoundRow | None, width: int) -> Pieces:
     gain = ""
-    if row.accuracy is not None and before is not None and before.accuracy is not None:
-        gain = f"{100 * (row.accuracy - before.accuracy):+.1f}"
-    accuracy = "" if row.accuracy is None else f"{row.accuracy:.1%}"
-    if row.measured is not None and row.measured < MIN_MEASURED:
-        accuracy += "?"
+    accuracy = "" if row.accuracy is None else "too few"
+    if row.accuracy is not None and is_measurable(row.measured):
+        accuracy = f"{row.accuracy:.1%}"
+        if before is not None and before.accuracy is not None:
+            gain = f"{100 * (row.accuracy - before.accuracy):+.1f}"
     cells = [
         ("▸ " if row.is_open else "  ") + str(row.number),
         str(row.asked) if row.asked else "",
@@ -118,8 +119,9 @@ def _below(
         lines.append(((f"sampler of round {view.curve[-1].round}", theme.TITLE),))
         lines += [((f"  {text}", theme.DIM),) for text in health]
         lines.append(())
-    if any(row.measured is not None and row.measured < MIN_MEASURED for row in report.rows):
-        lines.append(((f"? measured on fewer than {MIN_MEASURED} images", theme.DIM),))
+    if not all(is_measurable(row.measured) for row in report.rows):
+        text = f"too few: measured on fewer than {MIN_MEASURED} images, which tells nothing"
+        lines.append(((text, theme.DIM),))
     judged = [row for row in report.junk if row.judged]
     if judged:
         shares = [

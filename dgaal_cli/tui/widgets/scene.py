@@ -6,6 +6,8 @@ from typing import Literal
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.tui.bridge import LabelView, Press, QueryImage
 from dgaal_cli.tui.keymap import Keymap
+from dgaal_cli.tui.prefetch import LOOK
+from dgaal_cli.tui.render.look import Look
 from dgaal_cli.tui.widgets.lines import Pieces
 
 SaveState = Literal["saved", "saving", "unsaved"]
@@ -28,7 +30,11 @@ class Scene:
     prefix: str = ""
     """First key of a two-key code, once pressed."""
     are_hints_on: bool = False
-    is_toggled: bool = False
+    look: Look = LOOK
+    is_finding: bool = False
+    """The dialog that finds a class is open: it covers the panel."""
+    is_alone: bool = False
+    """The image has the whole screen but for a line of classes."""
     background: str = ""
     """Background activity, such as training."""
 

@@ -14,7 +14,9 @@ from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader, re
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets import captions
 from dgaal_cli.tui.widgets.bars import key_bar, status_line
-from dgaal_cli.tui.widgets.image_view import EDGE_ROWS, Frame, ImageView
+from dgaal_cli.tui.widgets.class_strip import class_strip
+from dgaal_cli.tui.widgets.image_view import Frame, ImageView
+from dgaal_cli.tui.widgets.layout import BARS, MIN_PANEL, Layout, lay_out, min_panel, panel_need
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.panel import Thumb, panel_rows
 from dgaal_cli.tui.widgets.rows import Covered, Rows
@@ -27,8 +29,6 @@ THUMB_COUNT = 6
 AHEAD = 3
 MAX_WAITS = 20
 """Layout passes to wait for after a resize; then the current size is used."""
-THREE_CAPTIONS_FROM = 30
-"""Terminal rows from which the caption has three lines."""
 
 
 class SceneView(Covered):
@@ -50,7 +50,7 @@ class SceneView(Covered):
         self.drawn_guess: Guess | None = None
         """The guess that the panel shows."""
         self._drawn_keys: tuple[object, ...] = ()
-        self._room = Size(0, 0)
+        self._layout = Layout(frame=0, rows=0, captions=0, edge=0, side=0)
         self._waits = 0
         self._prefetcher = Prefetcher(make_reader, messages.image_ready_to(self), gallery)
 
@@ -69,23 +69,38 @@ class SceneView(Covered):
 
     def on_resize(self, event: events.Resize) -> None:
         """Set the layout for the new size, and draw after it is applied."""
-        width, height = event.size
-        columns, below = frame_width(width, height), 1 + caption_rows(height)
-        self.query_one(Frame).styles.width = columns
-        self.query_one(ImageView).styles.margin = (1, 1, below, 1)
-        self._room = Size(columns - 2, height - 3 - below)
-        self._waits = 0
+        self._lay_out(event.size)
         self.call_after_refresh(self.redraw)
+
+    def _lay_out(self, size: Size) -> None:
+        """Set the sizes of all parts; they are applied in the next layout pass."""
+        width, height = size
+        need = panel_need(self._scene, height - BARS)
+        layout = lay_out(
+            width,
+            height,
+            panel_need=need,
+            min_panel=min_panel(self._scene, width),
+            is_alone=self._scene.is_alone,
+        )
+        self._waits = 0
+        if layout != self._layout:
+            self._layout = layout
+            self.query_one(Frame).styles.width = layout.frame
+            self.query_one(ImageView).styles.margin = layout.margin
+            self.query_one("#panel", Rows).display = layout.frame < width
 
     def show(self, scene: Scene) -> None:
         """Draw a scene."""
         self._scene = scene
+        if self.is_mounted and self.size.width:
+            self._lay_out(self.size)
         self.redraw()
 
     def redraw(self) -> None:
         """Draw the current scene again, for example after a resize."""
         if self.is_mounted and self.display:
-            if self.query_one(ImageView).size != self._room and self._waits < MAX_WAITS:
+            if self.query_one(ImageView).size != self._layout.room and self._waits < MAX_WAITS:
                 self._waits += 1  # an image of a temporary size would count as shown
                 self.call_after_refresh(self.redraw)
                 return
@@ -115,7 +130,19 @@ class SceneView(Covered):
     @property
     def is_panel_sent(self) -> bool:
         """Whether the current panel has been drawn."""
-        return self.query_one("#panel", Rows).is_sent
+        part = "#keys-bar" if self._scene.is_alone else "#panel"
+        return self.query_one(part, Rows).is_sent
+
+    @property
+    def image_room(self) -> tuple[int, int]:
+        """Columns and rows of the image on the screen."""
+        return self._layout.room
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels of the image of the scene; None until it is decoded."""
+        picture = self._picture()
+        return picture.size if picture and picture.strips else None
 
     @property
     def has_image(self) -> bool:
@@ -131,6 +158,10 @@ class SceneView(Covered):
 
     def _draw_keys(self) -> None:
         scene, bar = self._scene, self.query_one("#keys-bar", Rows)
+        if scene.is_alone and scene.view.state == "labeling":
+            bar.show_rows([class_strip(scene, bar.size.width)])
+            self._drawn_keys = ()
+            return
         is_labeling = scene.view.state == "labeling"
         drawn = (scene.keymap, bar.size.width, scene.is_guess_visible, is_labeling)
         if drawn == self._drawn_keys:
@@ -147,8 +178,8 @@ class SceneView(Covered):
     def _draw_panel(self) -> None:
         scene, panel = self._scene, self.query_one("#panel", Rows)
         width, height = panel.size
-        self.drawn_guess = None
-        if width >= 16:
+        self.drawn_guess = scene.guess if scene.is_alone else None
+        if width >= MIN_PANEL and not scene.is_alone:
             panel.show_rows(panel_rows(scene, self._thumb, width=width, height=height))
             self.drawn_guess = scene.guess
 
@@ -161,17 +192,24 @@ class SceneView(Covered):
         lines = captions.why_lines(
             image,
             scene.view,
-            count=caption_rows(self.size.height) - 1,
+            count=max(1, self._layout.captions - 1),
             width=frame.size.width,
             is_guess_visible=scene.is_guess_visible,
         )
         frame.show_frame(
             title="" if image else "ROUND",
             mark=" · ".join(marks),
-            note=picture.note if picture else "",
+            note=(picture.note if self._layout.edge else scene.look.note) if picture else "",
             is_synthetic=bool(image and image.is_synthetic),
-            captions=(*lines, self._answer_line()),
+            captions=(*lines, self._answer_line())
+            if not scene.is_alone
+            else (self._one_line(lines),),
+            edge=self._layout.edge,
         )
+
+    def _one_line(self, lines: list[Pieces]) -> Pieces:
+        """Return the notice or the last answer, then which image this is."""
+        return (*self._answer_line(), ("  ", theme.BASE), *lines[0])
 
     def _answer_line(self) -> Pieces:
         scene, view = self._scene, self._scene.view
@@ -197,8 +235,10 @@ class SceneView(Covered):
     def _request_for(self, image: QueryImage | StandingAnswer | None) -> ImageRequest | None:
         if image is None:
             return None
-        room = self.query_one(ImageView).size
-        return request_for(image, room, self._mode, is_toggled=self._scene.is_toggled)
+        room, look = self._layout.room, self._scene.look
+        if image is not self._scene.image:
+            look = look.of_next_image()
+        return request_for(image, room, self._mode, look=look)
 
     def _picture(self) -> Picture | None:
         return self._prefetcher.get(self._request_for(self._scene.image))
@@ -237,16 +277,3 @@ class SceneView(Covered):
     def _thumb_request(self, image: QueryImage | StandingAnswer) -> ImageRequest | None:
         room = (2 * self._thumb_rows, self._thumb_rows)
         return request_for(image, room, self._mode, is_thumb=True)
-
-
-def caption_rows(height: int) -> int:
-    """Return the number of caption lines below the frame."""
-    return 3 if height >= THREE_CAPTIONS_FROM else 2
-
-
-def frame_width(width: int, height: int) -> int:
-    """Columns of the image frame: square if 40 to 57 % of the width; the panel has at most 72."""
-    rows = height - 2 - EDGE_ROWS - caption_rows(height)
-    square = 2 * rows + 2
-    columns = min(max(square, round(0.4 * width)), round(0.57 * width))
-    return max(columns, width - 72)

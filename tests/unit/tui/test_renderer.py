@@ -13,6 +13,7 @@ from dgaal_cli.tui.render import strips as strips_module
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.render.fit import Fitted, fit, shrink
 from dgaal_cli.tui.render.halfblock import ASCII_RAMP, CellRow, build, encode_colors
+from dgaal_cli.tui.render.look import Glyphs
 from dgaal_cli.tui.render.strips import RawStrip, strip_of, to_segments
 
 CONSOLE = Console(file=io.StringIO(), color_system="truecolor")
@@ -36,13 +37,16 @@ def cells_of_segments(segments: list[Segment], width: int) -> list[tuple[str, st
     return cells_on_screen(plain, width)
 
 
-@pytest.mark.parametrize("mode", ALL_MODES)
+@pytest.mark.parametrize(
+    ("mode", "glyphs"),
+    [*((mode, Glyphs.HALF) for mode in ALL_MODES), *((Mode.HALF, glyphs) for glyphs in Glyphs)],
+)
 @pytest.mark.parametrize(
     ("height", "width", "channels"),
     [(1, 1, 1), (1, 7, 3), (7, 5, 3), (8, 8, 1), (13, 3, 1), (40, 90, 3), (3, 64, 1)],
 )
-def test_raw_ansi_shows_the_same_cells_as_the_segments(mode, height, width, channels):
-    fitted = fit(noise(height, width, channels), columns=11, rows=5)
+def test_raw_ansi_shows_the_same_cells_as_the_segments(mode, glyphs, height, width, channels):
+    fitted = fit(noise(height, width, channels), columns=11, rows=5, glyphs=glyphs)
     for row in build(fitted, mode):
         strip = RawStrip(row)
         assert strip.cell_length == 11
@@ -200,7 +204,7 @@ def test_shrink_bounds_the_longer_side(channels):
 
 
 def test_row_without_cells_has_no_segments():
-    empty = CellRow(top=(), bottom=(), mode=Mode.HALF, ansi="\x1b[0m")
+    empty = CellRow(glyphs="", front=(), back=(), mode=Mode.HALF, ansi="\x1b[0m")
     assert to_segments(empty) == []
     assert (
         build(

@@ -6,7 +6,7 @@ from textual.screen import Screen
 from dgaal_cli.tasks.registry import TASKS
 from dgaal_cli.tui.screens.registry import SCREENS, TaskScreen, load_screen
 
-REQUIRED = ("commands", "do", "painted", "release_held", "stop_processes")
+REQUIRED = ("commands", "newest_view", "do", "painted", "release_held", "stop_processes")
 
 
 def missing_members(screen: type) -> list[str]:
