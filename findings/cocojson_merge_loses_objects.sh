@@ -1,8 +1,8 @@
 #!/bin/sh
 # cocojson 0.1.1: merging chosen categories of COCO files writes pictures without their objects.
 #
-# Expected: "cocojson.run.merge -j a.json -r a -c 1 -j b.json -r b -c 1 -o out" merges the objects of
-# category 1 of both files; its documentation shows such a command.
+# Expected: "cocojson.run.merge -j a.json -r a -c 1 -j b.json -r b -c 1 -o out" merges the objects
+# of category 1 of both files; its documentation shows such a command.
 # Observed: for each object the program asks whether the last category of the file is chosen, not
 # whether the category of the object is. As "dust" is listed last and not chosen, all objects of the
 # file are left out. All pictures and the category "cell" are written, and nothing is reported.

@@ -1,12 +1,13 @@
 #!/bin/sh
 # cocojson 0.1.1: map_cat does not use the category ids of the new category file.
 #
-# Expected: "cocojson.run.map_cat old.json new_categories.json mapping.json" moves the objects to the
-# categories of new_categories.json. Here these are 1 "human" and 2 "dog".
-# Observed: only the names are taken. The ids are counted from 1 in the order in which the categories
-# of the old file lead to a new one, and categories without an old one are left out. Two files that are
-# mapped with the same two arguments come out with exchanged ids, and nothing is reported. The
-# documentation says that the new categories are defined in that file. No report was found.
+# Expected: "cocojson.run.map_cat old.json new_categories.json mapping.json" moves the objects to
+# the categories of new_categories.json. Here these are 1 "human" and 2 "dog".
+# Observed: only the names are taken. The ids are counted from 1 in the order in which the
+# categories of the old file lead to a new one, and categories without an old one are left out. Two
+# files that are mapped with the same two arguments come out with exchanged ids, and nothing is
+# reported. The documentation says that the new categories are defined in that file. No report was
+# found.
 # Why it matters: one category file for training and validation is there to make the numbers equal.
 # Programs that read the numbers of one file only, or join both, take dogs for humans.
 #

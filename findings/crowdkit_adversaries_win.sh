@@ -5,11 +5,11 @@
 # weight that is negative below chance level, and takes the label with the largest sum of weights.
 # Observed: the sums of a task are divided by their total before the largest one is taken. If the
 # total is negative, the order is turned around, and the label with the smallest sum wins. Three
-# workers who are wrong in 9 of 10 answers get a weight near -2, and yet their majority decides all 20
-# tasks that nobody else answered. There is no warning. MajorityVote does the same with negative
+# workers who are wrong in 9 of 10 answers get a weight near -2, and yet their majority decides all
+# 20 tasks that nobody else answered. There is no warning. MajorityVote does the same with negative
 # skills. No report was found.
-# Why it matters: the method is chosen to be safe from careless or hostile annotators, and the labels
-# of exactly their pictures are wrong. Take the sums from skills_ yourself.
+# Why it matters: the method is chosen to be safe from careless or hostile annotators, and the
+# labels of exactly their pictures are wrong. Take the sums from skills_ yourself.
 #
 # Output:
 #   weights: a 2.7, b 0.9, c 2.5, d 2.2, e 1.9, x -2.3, y -2.0, z -1.9
