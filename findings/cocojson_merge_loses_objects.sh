@@ -6,7 +6,8 @@
 # Observed: for each object the program asks whether the last category of the file is chosen, not
 # whether the category of the object is. As "dust" is listed last and not chosen, all objects of the
 # file are left out. All pictures and the category "cell" are written, and nothing is reported.
-# Without -c all objects are there. No report was found.
+# Without -c all objects are there. The wrong comparison is known: a repair has been offered since
+# 2024 (levan92/cocojson pull request 4), but it does not say that objects are lost.
 # Why it matters: the merged file is valid and says that there is no cell on any picture. A detector
 # learns that the cells are background.
 #
