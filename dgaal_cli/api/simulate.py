@@ -218,7 +218,7 @@ def _facts(plan: Plan, pool: LabeledPool, command: str) -> dict[str, Any]:
     _, size, _, channels = pool.pixels.shape
     return {
         "images": len(pool.ids),
-        "test_images": len(pool.test_labels),
+        "test_images": pool.test_count(plan),
         "classes": pool.class_names,
         "image_size": size,
         "channels": channels,

@@ -37,6 +37,9 @@ def simulate(
     test_share: Annotated[
         float | None, typer.Option(help="Fraction held out for testing.", min=0.0, max=1.0)
     ] = None,
+    has_new_test: Annotated[
+        bool, typer.Option("--new-test", help="Hold out other images for each seed.")
+    ] = False,
     methods: Annotated[
         str | None,
         typer.Option(help="Methods: random,margin,dgaal[generation.share=0;coevolve.folds=2]."),
@@ -119,6 +122,7 @@ def simulate(
         "start": "balanced" if is_balanced else None,
         "full_data": measures_full or None,
         "guesses": measures_guesses or None,
+        "new_test": has_new_test or None,
         "arms": None if methods is None else parse_methods(methods),
     }
     changes |= {} if query_size is None else _query_sizes(query_size, rounds)

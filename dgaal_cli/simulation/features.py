@@ -33,10 +33,13 @@ class PoolFeatures:
     test: Rows
     """(T, D)."""
 
-    def of_seed(self, kept: Index) -> tuple[StandardizedRows, StandardizedRows]:
-        """Return the features of the rows of a seed, and of the test images, standardized alike."""
+    def of_seed(self, kept: Index, test: Index | None) -> tuple[StandardizedRows, StandardizedRows]:
+        """Return the features of the rows of a seed, and of the test images, standardized alike.
+
+        ``test`` are rows of the pool to measure on; None measures on the test images.
+        """
         own = StandardizedRows.of_pool(self.pool[kept])
-        return own, own.like_pool(self.test)
+        return own, own.like_pool(self.test if test is None else self.pool[test])
 
 
 def encode_pool(

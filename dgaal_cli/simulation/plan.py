@@ -60,6 +60,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Number of random test images that take part; 0 = all."""
     test_share: Annotated[float, Meta(gt=0, lt=1)] = 0.2
     """Share of the pool held out to measure on, if there is no test source."""
+    new_test: bool = False
+    """Hold out other images for each seed. Otherwise methods without randomness ask the same images
+    with each seed if there are no first labels, and their intervals say nothing of other pools."""
     arms: tuple[Arm, ...] = ()
     seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     rounds: Annotated[int, Meta(ge=0, le=100_000)] = 6

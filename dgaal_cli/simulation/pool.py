@@ -44,6 +44,11 @@ class LabeledPool:
     features: PoolFeatures | None = None
     """What networks learn from, with a pretrained encoder."""
 
+    def test_count(self, plan: Plan) -> int:
+        """Return the number of images that are measured on with each seed."""
+        rows = held_out_rows(plan, self, 0)
+        return len(self.test_labels if rows is None else rows)
+
 
 def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     """Read pool and test images, stretched to the size of the networks, and their features.
@@ -73,8 +78,13 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
         notes += [f"test: {note}" for note in more]
     else:
         test_source = source
-        held, found = _split(found, plan.test_share)
+        held, others = _split(found, plan.test_share)
         notes.append(f"{len(held)} images of the pool set apart for measuring")
+        if plan.new_test:
+            notes[-1] += ", others with each seed"
+            held = []
+        else:
+            found = others
     held = _subset(held, plan.test_size, "test")
     names = _class_names(plan, found, held)
     index = {name: k for k, name in enumerate(names)}
@@ -113,15 +123,26 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     )
 
 
+def held_out_rows(plan: Plan, pool: LabeledPool, seed: int) -> Labels | None:
+    """Return the pool's rows to measure on with this seed; None measures on the test images."""
+    if plan.test or not plan.new_test:
+        return None
+    order = numpy_generator(seed, "held out").permutation(len(pool.truth))
+    return np.sort(order[: _share_of(len(pool.truth), plan.test_share)])
+
+
 def rows_of_seed(plan: Plan, pool: LabeledPool, seed: int) -> Labels:
-    """Return the rows of this seed's trials: all, or fewer of imbalanced classes.
+    """Return the rows of this seed's trials: without test rows, and fewer of imbalanced classes.
 
     Raises:
         UsageError: The imbalance names an unknown class.
     """
     keep = np.ones(len(pool.truth), dtype=bool)
+    held = held_out_rows(plan, pool, seed)
+    if held is not None:
+        keep[held] = False
     for class_index, share in _shares(plan.imbalance, pool.class_names, seed).items():
-        own = np.flatnonzero(pool.truth == class_index)
+        own = np.flatnonzero((pool.truth == class_index) & keep)
         order = numpy_generator(seed, "imbalance", class_index).permutation(len(own))
         keep[own[order[max(1, round(share * len(own))) :]]] = False
     return np.flatnonzero(keep).astype(np.int64)
@@ -215,11 +236,15 @@ def _subset(found: _Pairs, count: int, what: str) -> _Pairs:
 
 def _split(found: _Pairs, share: float) -> tuple[_Pairs, _Pairs]:
     order = numpy_generator("subset", "held out").permutation(len(found))
-    held = {int(i) for i in order[: max(1, round(share * len(found)))]}
+    held = {int(i) for i in order[: _share_of(len(found), share)]}
     return (
         [pair for i, pair in enumerate(found) if i in held],
         [pair for i, pair in enumerate(found) if i not in held],
     )
+
+
+def _share_of(count: int, share: float) -> int:
+    return max(1, round(share * count))
 
 
 def _class_names(plan: Plan, found: _Pairs, held: _Pairs) -> list[str]:

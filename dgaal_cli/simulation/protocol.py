@@ -24,7 +24,13 @@ from dgaal_cli.rounds.in_memory import AnsweredQuery, AskedImages, InMemoryRound
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
 from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
-from dgaal_cli.simulation.pool import LabeledPool, absent_at_start, first_rows, rows_of_seed
+from dgaal_cli.simulation.pool import (
+    LabeledPool,
+    absent_at_start,
+    first_rows,
+    held_out_rows,
+    rows_of_seed,
+)
 from dgaal_cli.simulation.records import Absent, RoundRecord, Seconds
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training.classifier import predict
@@ -76,8 +82,8 @@ def measure_full_data(plan: Plan, *, seed: int, pool: LabeledPool) -> RoundRecor
         inherited=0,
         wrong_labels=int((~task.is_equal(trial.answers, trial.truth)).sum()),
         labels_by_class=task.class_counts(trial.answers).tolist(),
-        accuracy=task.measure(predictions, pool.test_labels),
-        confusion=task.confusion(pool.test_labels, predictions).tolist(),
+        accuracy=task.measure(predictions, trial.test_labels),
+        confusion=task.confusion(trial.test_labels, predictions).tolist(),
         seconds=Seconds(classifier=seconds, networks=0.0, sampling=0.0),
         is_last=True,
     )
@@ -113,8 +119,11 @@ class _Trial:
         existing, present = set(self.truth.tolist()), set(self.truth[first].tolist())
         self.absent = sorted(existing - present)
         self.oracle: ModelOracle | None = None
-        features = None if pool.features is None else pool.features.of_seed(self.kept)
-        self.test_inputs: Inputs = pool.test_pixels if features is None else features[1]
+        held = held_out_rows(plan, pool, seed)
+        self.test_labels = pool.test_labels if held is None else pool.truth[held]
+        features = None if pool.features is None else pool.features.of_seed(self.kept, held)
+        test_pixels = pool.test_pixels if held is None else pool.pixels[held]
+        self.test_inputs: Inputs = test_pixels if features is None else features[1]
         self.rounds = InMemoryRounds(
             self.config,
             pool.pixels if is_whole else pool.pixels[self.kept],
@@ -143,7 +152,7 @@ class _Trial:
         is_wrong = data.is_labeled & ~task.is_equal(data.targets, self.truth)
         own = self._predict_test(method.classifier, data)
         fair = own if is_plain else self._predict_test(self._plain(data), data)
-        truth = self.pool.test_labels
+        truth = self.test_labels
         health, answered, guesses = {}, AnsweredQuery(), None
         chosen = None
         if not is_last:
@@ -252,7 +261,7 @@ class _Trial:
     def _predict_test(self, network: Classifier, data: RoundData) -> Targets:
         """Return T's predictions, or a guess while T cannot learn."""
         if not data.can_learn:
-            return data.task.guess(data, len(self.pool.test_labels))
+            return data.task.guess(data, len(self.test_labels))
         return data.task.decide(predict(network, self.test_inputs, data.device))
 
     def _enrichment(self, rows: Sequence[Row], is_labeled: npt.NDArray[np.bool_]) -> Absent | None:

@@ -1,5 +1,6 @@
 """Trials on the features of a pretrained encoder."""
 
+import msgspec
 import pytest
 from onnx_models import WIDTH, image_model
 from small_simulations import CONFIG, small_plan, write_pool
@@ -7,8 +8,8 @@ from typer.testing import CliRunner
 
 from dgaal_cli.cli import app
 from dgaal_cli.encoders.pretrained import PretrainedEncoder
-from dgaal_cli.simulation.plan import Plan
-from dgaal_cli.simulation.pool import load_pool
+from dgaal_cli.simulation.plan import Arm, Plan
+from dgaal_cli.simulation.pool import held_out_rows, load_pool
 from dgaal_cli.simulation.protocol import run_trial
 
 
@@ -37,6 +38,26 @@ def test_features_are_computed_once_for_all_trials(plan, tmp_path, monkeypatch):
         assert [record.annotations for record in records] == [0, 5, 12, 19]
         assert records[-1].accuracy >= 0.5  # chance is a third
         assert all(record.system_accuracy is None for record in records)
+
+
+def test_new_test_images_let_a_method_without_randomness_ask_other_images_with_each_seed(plan):
+    def asked(**changes):
+        own = msgspec.structs.replace(
+            plan, test="", test_share=0.25, arms=(Arm(method="maxherding"),), **changes
+        )
+        pool = load_pool(own, cache=None)
+        trials = [[*run_trial(own, own.arms[0], seed=seed, pool=pool)] for seed in (0, 1)]
+        for seed, records in enumerate(trials):
+            queried = {row for record in records for row in record.queried}
+            held = held_out_rows(own, pool, seed)
+            assert held is None or not queried & set(held.tolist())
+            assert records[-1].accuracy >= 0.5  # chance is a third
+        return [records[0].queried for records in trials]
+
+    first, second = asked(new_test=True)
+    assert first != second
+    first, second = asked()
+    assert first == second
 
 
 def test_a_schedule_of_queries_sets_the_budget_and_its_last_size_repeats():

@@ -10,7 +10,13 @@ from small_simulations import images, small_plan, small_pool, write_pool
 
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.simulation.plan import Plan
-from dgaal_cli.simulation.pool import absent_at_start, first_rows, load_pool, rows_of_seed
+from dgaal_cli.simulation.pool import (
+    absent_at_start,
+    first_rows,
+    held_out_rows,
+    load_pool,
+    rows_of_seed,
+)
 
 
 @pytest.fixture
@@ -32,6 +38,17 @@ def test_test_share_splits_test_images_from_the_pool(path):
     assert (len(pool.truth), len(pool.test_labels)) == (72, 18)
     pool_images = {image.tobytes() for image in pool.pixels}
     assert not pool_images & {image.tobytes() for image in pool.test_pixels}
+
+
+def test_each_seed_holds_out_other_images_on_request(path):
+    plan = small_plan(path, test="", test_share=0.2, new_test=True)
+    pool = load_pool(plan, cache=None)
+    assert (len(pool.truth), len(pool.test_labels), pool.test_count(plan)) == (90, 0, 18)
+    held = [held_out_rows(plan, pool, seed).tolist() for seed in (0, 0, 1)]
+    assert held[0] == held[1] != held[2]
+    for seed, rows in zip((0, 0, 1), held, strict=True):
+        kept = rows_of_seed(plan, pool, seed).tolist()
+        assert sorted(kept + rows) == list(range(90))
 
 
 def test_pool_of_limited_size_is_the_same_for_every_seed(path):
