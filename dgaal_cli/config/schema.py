@@ -174,6 +174,8 @@ class LabelConfig:
     """Characters that show an image: 1 x 2, 2 x 2, 2 x 3 or 2 x 4 pixels a cell. The font needs
     Unicode 13 for sextants and Unicode 16 for octants. ``auto``: quadrants, but half blocks on
     terminals whose fonts have no others."""
+    grid_floor: Part = 0.6
+    """Confidence below which the grid offers no guess: such images get a class by its key."""
     keys: dict[str, str | list[str]] = field(default_factory=dict[str, "str | list[str]"])
     """Other keys for the terminal's commands: ``undo = "ctrl+z"``, ``skip = ["space", "n"]``; for
     other screens ``"grid.wrong" = "w"``."""

@@ -21,10 +21,10 @@ class Pages:
         self._offered: dict[ItemId, QueryImage] = {}
 
     def offer(self) -> tuple[QueryImage, ...]:
-        """Return the images to confirm: the rest of the query with guesses.
+        """Return the images to confirm or to label: the rest of the query.
 
-        Sorted by class, then the surest first. Images that are asked blind, synthetic ones and
-        those that were skipped want a look of their own.
+        Sorted by guessed class, then the surest first; images without a guess are last. Images
+        that are asked blind, synthetic ones and those that were skipped want a look of their own.
         """
         open_round = self._round
         place = {record.uid: record.position for record in self._store.classes()}
@@ -35,10 +35,15 @@ class Pages:
         rest = [
             image
             for image in left
-            if image.predicted in place
-            and not (image.is_blind or image.is_synthetic or image.item_id in skipped)
+            if not (image.is_blind or image.is_synthetic or image.item_id in skipped)
         ]
-        rest.sort(key=lambda s: (place.get(s.predicted or ClassUid("")), -s.confidence, s.rank))
+        rest.sort(
+            key=lambda s: (
+                place.get(s.predicted or ClassUid(""), len(place)),
+                -s.confidence,
+                s.rank,
+            )
+        )
         self._offered = {image.item_id: image for image in rest}
         return tuple(rest)
 

@@ -28,6 +28,9 @@ GRID = (
     _action(
         "confirm", "Confirm page", "label the unmarked images with their guesses", "enter", "⏎"
     ),
+    _action(
+        "select", "Select", "select the image, or not: a class key labels all selected ones", "s"
+    ),
     _action("wrong", "Wrong", "mark or unmark the image: the label screen asks it", "space"),
     _action(
         "move", "Move", "go to another image of the page", "left right up down h l k j", "arrows"
@@ -37,8 +40,15 @@ GRID = (
     _BACK,
     _CANNOT_TELL,
     _action("undo", "Undo page", "undo the last page"),
-    _action("all", "All wrong", "mark the whole page", "A a"),
-    _action("unsure", "Unsure too", "also show guesses below 60 %", "C c"),
+    _action("all", "All wrong", "mark the guesses of the whole page; corrections stay", "A a"),
+    _action("select_all", "Select all", "select the whole page, or nothing", "S"),
+    _action("preview", "Preview", "show the image under the cursor large, or not", "v"),
+    _action(
+        "unsure",
+        "All images",
+        "also show images whose guess is below label.grid_floor, without a guess",
+        "C c",
+    ),
     _action("larger", "Larger", "larger images", "+"),
     _action("smaller", "Smaller", "smaller images", "-"),
     _action("next", "Next", "the next page", "] pagedown"),

@@ -1,7 +1,9 @@
 """Model of the grid: pages of guesses to confirm, without a screen.
 
 Images are sorted by class and confidence. Unmarked images are labeled with the guess, images marked
-as wrong are asked on the label screen, and a class key assigns another class.
+as wrong are asked on the label screen, and a class key assigns another class to the image under the
+cursor, or to all selected images. A guess below the floor is not shown and never stored: such
+images get a class by its key, or none.
 """
 
 from collections.abc import Sequence
@@ -13,11 +15,11 @@ from dgaal_cli.tasks.classification.label import class_label
 from dgaal_cli.tui.bridge import Press, QueryImage
 
 MIN_CONFIDENCE = 0.6
-"""Guesses below this confidence are not shown by default."""
+"""Default floor: guesses below this confidence are not offered."""
 MAX_PAGE = 60
 """Max images of a page: a person cannot check more at once."""
 
-MarkKind = Literal["guess", "wrong", "label", "cannot_tell"]
+MarkKind = Literal["guess", "none", "wrong", "label", "cannot_tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Mark:
 
 
 GUESS = Mark("guess")
+NONE = Mark("none")
+"""Nothing is stored: the image has no guess at or above the floor."""
 WRONG = Mark("wrong")
 CANNOT_TELL = Mark("cannot_tell")
 
@@ -61,8 +65,12 @@ class GridMemory:
 class GridModel:
     """Pages, a cursor, and marks."""
 
-    def __init__(self, memory: GridMemory | None = None) -> None:
+    def __init__(self, memory: GridMemory | None = None, *, floor: float = MIN_CONFIDENCE) -> None:
         self._memory = memory or GridMemory()
+        self._floor = floor
+        self._selected: set[ItemId] = set()
+        self._unsure: set[ItemId] = set()
+        """Images without a guess at or above the floor."""
         self._offered: tuple[QueryImage, ...] = ()
         self._aside = {item for page in self._memory.pages for item in page.wrong}
         self._marks: dict[ItemId, Mark] = {}
@@ -78,6 +86,9 @@ class GridModel:
 
         Marks of removed images are dropped; images that return get their marks back.
         """
+        if not self._offered:
+            self.is_doubtful_shown = not any(map(self.has_guess, images))
+        self._unsure = {image.item_id for image in images if not self.has_guess(image)}
         before = {image.item_id for image in self._offered}
         self._offered = tuple(images)
         known = {image.item_id for image in images}
@@ -108,7 +119,7 @@ class GridModel:
             image
             for image in self._offered
             if image.item_id not in self._aside
-            and (self.is_doubtful_shown or image.confidence >= MIN_CONFIDENCE)
+            and (self.is_doubtful_shown or self.has_guess(image))
         ]
 
     @property
@@ -116,7 +127,7 @@ class GridModel:
         """Number of images whose guess is too uncertain to be shown."""
         if self.is_doubtful_shown:
             return 0
-        return sum(image.confidence < MIN_CONFIDENCE for image in self._offered)
+        return sum(not self.has_guess(image) for image in self._offered)
 
     @property
     def pages(self) -> int:
@@ -141,12 +152,25 @@ class GridModel:
 
     def mark_of(self, item_id: ItemId) -> Mark:
         """Return what confirming the page does with an image."""
-        return self._marks.get(item_id, GUESS)
+        return self._marks.get(item_id) or (NONE if item_id in self._unsure else GUESS)
+
+    def has_guess(self, image: QueryImage) -> bool:
+        """Return whether the guess of an image is sure enough to be shown and stored."""
+        return image.predicted is not None and image.confidence >= self._floor
+
+    def is_selected(self, item_id: ItemId) -> bool:
+        """Return whether the next class key labels this image."""
+        return item_id in self._selected
+
+    @property
+    def selected(self) -> int:
+        """Number of selected images."""
+        return len(self._selected)
 
     @property
     def corrected(self) -> int:
         """Number of images of the page that do not get their guess."""
-        return sum(self.mark_of(image.item_id) is not GUESS for image in self.cells)
+        return sum(image.item_id in self._marks for image in self.cells)
 
     @property
     def unconfirmed(self) -> int:
@@ -177,18 +201,39 @@ class GridModel:
 
     def toggle(self, mark: Mark) -> None:
         """Set or remove a mark of the image under the cursor."""
-        if image := self.marked:
+        image = self.marked
+        if image and not (mark is WRONG and self.mark_of(image.item_id) is NONE):
             self._set(image, GUESS if self.mark_of(image.item_id) == mark else mark)
 
-    def relabel(self, uid: ClassUid) -> None:
-        """Assign a class to the image under the cursor and move to the next."""
+    def select(self) -> None:
+        """Select the image under the cursor for a class, or not, and move to the next."""
         if image := self.marked:
-            self._set(image, GUESS if image.predicted == uid else Mark("label", uid))
+            self._selected ^= {image.item_id}
             self.move(1, 0)
 
+    def select_all(self) -> None:
+        """Select all images of the page for a class, or none."""
+        items = {image.item_id for image in self.cells}
+        self._selected = set() if items <= self._selected else items
+
+    def relabel(self, uid: ClassUid) -> None:
+        """Assign a class to the selected images, or to the one under the cursor and move on."""
+        if self._selected:
+            for image in self.cells:
+                if image.item_id in self._selected:
+                    self._assign(image, uid)
+            self._selected.clear()
+        elif image := self.marked:
+            self._assign(image, uid)
+            self.move(1, 0)
+
+    def _assign(self, image: QueryImage, uid: ClassUid) -> None:
+        is_guess = image.predicted == uid and self.has_guess(image)
+        self._set(image, GUESS if is_guess else Mark("label", uid))
+
     def toggle_all(self) -> None:
-        """Mark all images of the page as wrong, or none."""
-        cells = self.cells
+        """Mark all images of the page as wrong, or none; corrections stay."""
+        cells = [s for s in self.cells if self.mark_of(s.item_id) in (GUESS, WRONG)]
         is_all = all(self.mark_of(image.item_id) is WRONG for image in cells)
         for image in cells:
             self._set(image, GUESS if is_all else WRONG)
@@ -218,7 +263,7 @@ class GridModel:
         each = None if elapsed_ms is None else elapsed_ms // max(1, len(self.cells))
         for image in self.cells:
             mark = self.mark_of(image.item_id)
-            if mark.kind == "wrong":
+            if mark.kind in ("wrong", "none"):
                 continue
             has_no_class = mark.kind == "cannot_tell"
             uid = None if has_no_class else mark.class_uid or image.predicted
@@ -228,7 +273,7 @@ class GridModel:
                     item_id=image.item_id,
                     label=class_label(uid) if uid else None,
                     elapsed_ms=each,
-                    ui="prefilled",
+                    ui="prefilled" if self.has_guess(image) else "hidden",
                 )
             )
         return made
@@ -243,9 +288,11 @@ class GridModel:
 
         The label screen asks them. The page counts as confirmed.
         """
-        marks = {s.item_id: self._marks.pop(s.item_id, GUESS) for s in self.cells}
+        marks = {s.item_id: self.mark_of(s.item_id) for s in self.cells}
+        marks = {item: mark for item, mark in marks.items() if mark is not NONE}
         wrong = frozenset(item for item, mark in marks.items() if mark is WRONG)
         for item, mark in marks.items():
+            self._marks.pop(item, None)
             self._memory.marks.pop(item, None)
             if mark is not GUESS:
                 self._memory.marks[item] = mark
@@ -271,4 +318,5 @@ class GridModel:
     def _settle(self, at: int) -> None:
         self.page = min(self.page, max(0, self.pages - 1))
         self.at = min(at, max(0, len(self.cells) - 1))
+        self._selected &= {image.item_id for image in self.cells}
         self._by_doubt = []

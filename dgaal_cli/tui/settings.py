@@ -32,6 +32,8 @@ class Settings:
     train_command: Callable[[Step], list[str]]
     glyphs: Glyphs = Glyphs.HALF
     """Shapes of the pixels in a cell."""
+    grid_floor: float = 0.6
+    """Confidence below which the grid offers no guess."""
     task: str = "classification"
     """Task of the workspace; selects the label screen."""
     clock: Callable[[], float] = field(default=time.monotonic)

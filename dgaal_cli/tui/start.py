@@ -63,6 +63,7 @@ def start_screen(
     is_palette = images == "auto" and mode is Mode.HALF256
     settings = Settings(
         mode=mode,
+        grid_floor=config.label.grid_floor,
         glyphs=choose_glyphs(config.label.glyphs, os.environ),
         task=config.task,
         advice="256 colors; more: set COLORTERM" if is_palette else "",

@@ -1,5 +1,6 @@
 """Confirming pages of guesses: stored answers, refused pages and images that were not seen."""
 
+import dataclasses
 import threading
 
 import pytest
@@ -13,7 +14,8 @@ from dgaal_cli.tui.bridge import QueryImage
 from dgaal_cli.tui.grid import CANNOT_TELL, GUESS, WRONG, GridMemory, GridModel
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
-from dgaal_cli.tui.widgets.grid_view import shape_for
+from dgaal_cli.tui.widgets.grid_view import GridView, shape_for
+from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.rows import Rows
 
 
@@ -170,6 +172,86 @@ def test_doubtful_guesses_are_offered_only_on_request():
     grid.toggle_doubtful()
     assert [s.item_id for s in grid.cells] == [1, 2]
     assert grid.left_out == 0
+
+
+def test_guess_below_the_floor_is_never_stored_but_its_image_can_be_labeled():
+    grid = GridModel(floor=0.8)
+    grid.offer([image(1, share=0.9), image(2, share=0.79), image(3, share=0.5)])
+    grid.resize(4, 4)
+    assert stored_presses(grid) == [(1, "label", "a")]
+    grid.toggle_doubtful()
+    assert stored_presses(grid) == [(1, "label", "a")]
+    grid.move(1, 0)
+    grid.relabel(ClassUid("a"))  # also if it is the hidden guess
+    assert stored_presses(grid) == [(1, "label", "a"), (2, "label", "a")]
+    assert [p.ui for p in grid.presses(None)] == ["prefilled", "hidden"]
+    grid.put_aside()
+    assert grid.mark_of(ItemId(3)).kind == "none"
+
+
+def test_images_without_any_guess_are_shown_at_once():
+    grid = GridModel()
+    grid.offer([dataclasses.replace(image(i), predicted=None, probabilities=()) for i in range(3)])
+    grid.resize(4, 4)
+    assert len(grid.cells) == 3
+    assert stored_presses(grid) == []
+
+
+def test_class_key_labels_all_selected_images_once():
+    grid = model()
+    for _ in range(3):
+        grid.select()
+    grid.relabel(ClassUid("b"))
+    assert [c for _, _, c in stored_presses(grid)] == ["b", "b", "b", "a", "a", "a"]
+    grid.relabel(ClassUid("c"))  # nothing is selected: only the image under the cursor
+    assert [c for _, _, c in stored_presses(grid)] == ["b", "b", "b", "c", "a", "a"]
+    grid.select_all()
+    grid.turn(1)
+    assert grid.selected == 0
+
+
+def test_marking_all_as_wrong_keeps_corrections():
+    grid = model()
+    grid.relabel(ClassUid("b"))
+    grid.toggle(CANNOT_TELL)
+    grid.toggle_all()
+    assert stored_presses(grid) == [(0, "label", "b"), (1, "cannot_tell", None)]
+    grid.toggle_all()
+    assert stored_presses(grid)[:3] == [
+        (0, "label", "b"),
+        (1, "cannot_tell", None),
+        (2, "label", "a"),
+    ]
+
+
+async def test_selected_images_of_a_grid_without_guesses_get_a_class(terminal):
+    async with terminal() as t:
+        grid = await open_grid(t)
+        await press(t, grid, "s", "right", "s", "4")
+        t.clock.now += 1
+        await press(t, grid, "enter")
+        await t.until(lambda: len(stored(t)) == 2)
+    assert [(kind, name, ui) for kind, _, name, ui, _ in stored(t)] == [
+        ("label", "four", "hidden")
+    ] * 2
+
+
+async def test_long_class_name_does_not_hide_the_confidence(terminal):
+    names = ["a class with a very long name", "another"]
+    async with terminal(classes=names, guess=0, size=(80, 24)) as t:
+        grid = await open_grid(t)
+        shown = "".join(row.text for row in grid.query_one(GridView)._rows)
+        assert "a class" in shown
+        assert "91%" in shown
+
+
+async def test_preview_shows_the_image_under_the_cursor(terminal):
+    async with terminal(guess=0) as t:
+        grid = await open_grid(t)
+        await press(t, grid, "v")
+        preview = grid.query_one("#preview", ImageView)
+        await t.until(lambda: preview.has_image, "for the preview")
+        assert preview.size.width > 40
 
 
 def test_to_doubt_moves_to_the_least_certain_then_the_next():

@@ -24,8 +24,9 @@ from dgaal_cli.tui.screens.saving import block_until_saved, show_failure
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.widgets.bars import save_mark
 from dgaal_cli.tui.widgets.grid_view import CellShape, GridScene, GridView, grid_rows, shape_for
+from dgaal_cli.tui.widgets.image_view import ImageView
 from dgaal_cli.tui.widgets.lines import Piece, Pieces, line
-from dgaal_cli.tui.widgets.rows import Rows
+from dgaal_cli.tui.widgets.rows import Covered, Rows
 from dgaal_cli.tui.widgets.scene import SaveState
 
 PAGE_VISIBLE_S = 0.3
@@ -53,7 +54,7 @@ class GridScreen(AnswerScreen):
         settings = dataclasses.replace(settings, gate_s=gate_s, gallery=None)
         super().__init__("grid", bridge, view, keymap, settings)
         memory.begin(view.round)
-        self.model = GridModel(memory)
+        self.model = GridModel(memory, floor=settings.grid_floor)
         self.pending: list[Press] = []
         """The page that is not saved yet."""
         self.is_failed = False
@@ -74,16 +75,15 @@ class GridScreen(AnswerScreen):
     def compose(self) -> ComposeResult:
         """Create status line, grid and key bar."""
         yield Rows(id="status")
-        yield GridView(id="grid")
+        with Covered(id="middle"):
+            yield GridView(on_resized=lambda: self.call_after_refresh(self._lay_out))
+            yield ImageView(id="preview")
         yield Rows(id="keys-bar")
 
     def on_mount(self) -> None:
         """Read the guesses to confirm."""
+        self.query_one("#preview", ImageView).display = False
         self._call(LabelSession.view, "")
-
-    def on_resize(self) -> None:
-        """Set the layout for the new size."""
-        self.call_after_refresh(self._lay_out)
 
     def on_key(self, event: events.Key) -> None:
         """Move, mark, confirm, or go back."""
@@ -134,6 +134,9 @@ class GridScreen(AnswerScreen):
             "wrong": lambda: model.toggle(WRONG),
             "cannot_tell": lambda: (model.toggle(CANNOT_TELL), model.move(1, 0)),
             "doubt": model.to_doubt,
+            "select": model.select,
+            "select_all": model.select_all,
+            "preview": self._toggle_preview,
             "all": model.toggle_all,
             "unsure": model.toggle_doubtful,
             "next": lambda: model.turn(1),
@@ -165,6 +168,17 @@ class GridScreen(AnswerScreen):
         side = "right" if is_left else "left"
         self.find_class("relabel as", side, take, marked=lambda: self.model.marked)
 
+    def _toggle_preview(self) -> None:
+        preview = self.query_one("#preview", ImageView)
+        preview.display = not preview.display
+
+    def _preview_request(self) -> ImageRequest | None:
+        preview, image = self.query_one("#preview", ImageView), self.model.marked
+        if image is None or not preview.display:
+            return None
+        look = Look(glyphs=self.settings.glyphs)
+        return request_for(image, preview.size, self.settings.mode, look=look)
+
     def _resize_cells(self, step: int) -> None:
         self._zoom += step
         self._lay_out()
@@ -185,6 +199,9 @@ class GridScreen(AnswerScreen):
         wrong = self.model.put_aside()
         self._look_again()
         tail = f", {wrong} left for the label screen" if wrong else ""
+        if not presses and not wrong:
+            self.show_note("nothing to store: give images a class by its key")
+            return
         self.note, self._saved_note = tail.removeprefix(", "), f"✔ {len(presses)} saved{tail}"
         if presses:
             self.pending = presses
@@ -261,7 +278,11 @@ class GridScreen(AnswerScreen):
             grid.show_rows([line(grid.size.width, notice)])
             return
         images = (*self.model.cells, *self.model.next_cells)
-        self.prefetcher.request([*map(self._request_for, images)])
+        preview = self._preview_request()
+        self.prefetcher.request([preview, *map(self._request_for, images)])
+        if preview is not None:
+            shown = self.prefetcher.get(preview)
+            self.query_one("#preview", ImageView).show_picture(shown, self.keymap)
         if not self.model.listed:
             grid.show_rows(self._empty_lines(grid.size.width))
             return
@@ -299,6 +320,9 @@ class GridScreen(AnswerScreen):
         if model.listed:
             pieces.append((f"  page {model.page + 1}/{model.pages} ", theme.BAR_STRONG))
             pieces.append((f" {len(model.listed)} to confirm ", theme.BAR_BASE))
+            if model.selected:
+                text = f" {model.selected} selected: press the key of a class "
+                pieces.append((text, theme.BAR_WARN))
             if model.corrected:
                 pieces.append((f" {model.corrected} corrected ", theme.BAR_WARN))
         pieces += self.prefix_pieces()
@@ -311,7 +335,8 @@ class GridScreen(AnswerScreen):
         if self.is_busy:
             lines[1] = (("  reading …", theme.DIM),)
         elif self.model.left_out:
-            text = f"  {self.model.left_out} guesses are below 60 %: C shows them too"
+            floor = f"{self.settings.grid_floor:.0%}"
+            text = f"  {self.model.left_out} guesses are below {floor}: C shows these images too"
             lines.append(((text, theme.BASE),))
         else:
             text = "  wrong, unguessed, skipped, blind or synthetic images are asked one by one"

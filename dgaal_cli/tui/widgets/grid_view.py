@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from rich.style import Style
 from textual.strip import Strip
 
-from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import QueryImage
@@ -16,7 +15,7 @@ from dgaal_cli.tui.render.strips import join
 from dgaal_cli.tui.widgets.lines import Piece, box_bottom, box_top, line
 from dgaal_cli.tui.widgets.rows import Rows
 
-SIDES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40)
+SIDES = (6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 48, 56, 64, 80, 100, 120)
 """Widths of a thumbnail in cells; its height is half of it."""
 _MIN_CELLS = 10
 """Thumbnails shrink until a page holds this many,"""
@@ -74,6 +73,15 @@ class GridScene:
 class GridView(Rows):
     """One widget for all cells; thumbnails stay raw ANSI."""
 
+    def __init__(self, *, on_resized: Callable[[], object]) -> None:
+        """Create the widget; ``on_resized`` is called when its size has changed."""
+        super().__init__(id="grid")
+        self._on_resized = on_resized
+
+    def on_resize(self) -> None:
+        """Report the new size."""
+        self._on_resized()
+
     def send_again(self) -> None:
         """Send all cells again, even unchanged ones."""
         self.is_sent = False
@@ -99,11 +107,14 @@ def grid_rows(scene: GridScene, width: int, height: int) -> list[Strip]:
 def _cell(scene: GridScene, image: QueryImage, *, is_marked: bool) -> list[Strip]:
     shape = scene.shape
     kind = scene.model.mark_of(image.item_id).kind
-    frame = theme.WARN if kind != "guess" else theme.POOL_TITLE
+    frame = theme.POOL_TITLE if kind in ("guess", "none") else theme.WARN
     picture = _image(scene, image)
-    caption = line(shape.side, _caption(scene, image))
+    is_selected = scene.model.is_selected(image.item_id)
+    caption = _caption_line(scene, image, is_selected=is_selected)
     side = Strip.blank(1, theme.BASE)
     top = bottom = Strip.blank(shape.width, theme.BASE)
+    if is_selected and not is_marked:
+        top, bottom = line(shape.width, (("┌", frame),)), line(shape.width, (("└", frame),))
     if is_marked:
         side = line(1, (("│", frame),))
         top, bottom = box_top(shape.width, (), frame), box_bottom(shape.width, (), frame)
@@ -122,6 +133,14 @@ def _image(scene: GridScene, image: QueryImage) -> list[Strip]:
     return lines
 
 
+def _caption_line(scene: GridScene, image: QueryImage, *, is_selected: bool) -> Strip:
+    """The label to be, and the confidence of a guess, which a long name does not cut."""
+    kind = scene.model.mark_of(image.item_id).kind
+    share = ((f" {image.confidence:.0%}", theme.DIM),) if kind == "guess" else ()
+    selected: tuple[Piece, ...] = (("◆ ", theme.GOOD),) if is_selected else ()
+    return line(scene.shape.side, (*selected, *_caption(scene, image)), share)
+
+
 def _caption(scene: GridScene, image: QueryImage) -> tuple[Piece, ...]:
     """The label that the image will get; never shown by color alone."""
     mark = scene.model.mark_of(image.item_id)
@@ -132,4 +151,6 @@ def _caption(scene: GridScene, image: QueryImage) -> tuple[Piece, ...]:
         return (("✗ can't tell", theme.WARN),)
     if mark.kind == "label":
         return (("→ ", theme.WARN), (scene.class_text(mark.class_uid), theme.WARN))
-    return ((f"{show(guess)} ", theme.BASE), (f"{image.confidence:.0%}", theme.DIM))
+    if mark.kind == "none":
+        return (("no guess", theme.DIM),)
+    return ((guess, theme.BASE),)
