@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, QueryChosen, Warned
+from dgaal_cli.rounds.audit_draw import with_audit
+from dgaal_cli.rounds.audit_entries import audited_images, is_audit
+from dgaal_cli.rounds.audit_estimate import save_predictions
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.next_query import choose_next
 from dgaal_cli.rounds.stored_query import store_query
@@ -26,6 +29,8 @@ class QueryResult:
     """Synthetic images added to the labels with their inherited label, without annotation."""
     left: int
     """Unlabeled images that were not asked."""
+    audited: int = 0
+    """Entries that are asked to measure the model."""
     guessed_by: str = ""
     """Which task model on features guessed the classes, and why; empty if none did."""
 
@@ -36,6 +41,7 @@ def query(
     *,
     count: int | None = None,
     synthetic: int = 0,
+    audit: int | None = None,
     emit: Emit = events.ignore,
 ) -> QueryResult:
     """Choose images with the networks of the last trained round, by features, or at random.
@@ -47,6 +53,7 @@ def query(
         config: Configuration.
         count: Pool images to ask; None uses ``query.size``, fewer near the end of pool or budget.
         synthetic: Images to synthesize near the decision boundary and ask in addition.
+        audit: Images to ask in addition, to measure the model; None uses ``audit.share``.
         emit: Listener for progress.
 
     Raises:
@@ -60,9 +67,13 @@ def query(
         open_store(workspace) as store,
     ):
         chosen = choose_next(workspace, config, store, count=count, synthetic=synthetic, emit=emit)
+        chosen = with_audit(workspace, config, store, chosen, count=audit, emit=emit)
         stored = chosen.query
         items = store_query(workspace, config, store, stored)
         _save_guesses(workspace, chosen)
+        audited = [image.item_id for image in audited_images(store)]
+        if audited and chosen.predict is not None:
+            save_predictions(workspace, stored.round, chosen.predict(audited))
     if chosen.promoted:
         joined = f"{chosen.promoted} synthesized images joined the labels as their parents"
         emit(Warned(message=joined))
@@ -81,6 +92,7 @@ def query(
         items=items,
         promoted=chosen.promoted,
         left=chosen.left,
+        audited=sum(is_audit(entry.reason) for entry in stored.entries),
         guessed_by=chosen.model.model.note if chosen.model else "",
     )
 

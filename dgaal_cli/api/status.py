@@ -8,6 +8,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.presence import PoolGoneError, check_pool, folder_of, may_exist
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.rounds.audit_estimate import PoolEstimate, pool_estimate
 from dgaal_cli.rounds.pool_growth import growth_notice
 from dgaal_cli.rounds.resume_state import class_changes
 from dgaal_cli.rounds.state import RoundState, round_metrics, round_state
@@ -35,6 +36,8 @@ class Status:
     unreadable: tuple[tuple[SampleId, str], ...]
     left_out: tuple[tuple[SampleId, ItemState], ...]
     """Images whose file is missing or changed; their labels are kept for the old content."""
+    estimate: PoolEstimate | None
+    """Accuracy of the model on the pool, from audited images; None without any."""
     artifacts: tuple[str, ...]
     not_backed_up: int
     """Events in no backup although a backup was due; 0 if the backups are up to date."""
@@ -62,6 +65,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         classes = tuple(store.classes())
         unreadable = tuple(store.quarantined())
         left_out = tuple(store.replaced())
+        estimate = pool_estimate(workspace, config, store)
         events = store.watermark()
         pool_problem = _pool_problem(workspace, config, store, counts.items)
         growth = "" if pool_problem else growth_notice(workspace, config, store)
@@ -79,6 +83,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         budget=config.query.budget,
         unreadable=unreadable,
         left_out=left_out,
+        estimate=estimate,
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
         not_backed_up=location.overdue(events) or 0,
         pool_problem=pool_problem,

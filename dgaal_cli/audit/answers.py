@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dgaal_cli.audit.design import Stratum
+from dgaal_cli.audit.stratum import Stratum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

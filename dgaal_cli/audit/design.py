@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.audit.stratum import Stratum
+
 MAX_STRATA = 5
 """More strata gain little."""
 _HIGHEST = 0.98
@@ -15,18 +17,6 @@ MAX_WEIGHT = 1.5
 _BY_SIZE = 1 / MAX_WEIGHT
 _FULL = 0.5
 """Share of a stratum above which no more draws are expected in it; else there is one stratum."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stratum:
-    """A part of a pool: images of similar confidence."""
-
-    number: int
-    """From 0; the least confident images are in stratum 0."""
-    size: int
-    """Number of its images."""
-    share: float
-    """Probability that a draw is from this stratum, 0..1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

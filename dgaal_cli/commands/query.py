@@ -23,6 +23,12 @@ def query(
     synthetic: Annotated[
         int, typer.Option(help="Number of images to synthesize near the boundary and ask.", min=0)
     ] = 0,
+    audit: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of random images to ask in addition, to measure the model.", min=0
+        ),
+    ] = None,
     device: TrainingDevice = None,
     extra: Assignments = [],  # noqa: B006
     prints_events: Events = False,
@@ -34,7 +40,7 @@ def query(
     with needing("train", command="dgaal query"):
         from dgaal_cli.api.query import query as choose
     listener = print_event if prints_events else context.listener()
-    result = choose(workspace, config, count=count, synthetic=synthetic, emit=listener)
+    result = choose(workspace, config, count=count, synthetic=synthetic, audit=audit, emit=listener)
     if prints_events:
         return
     if context.printed_json(_document(result)):
@@ -47,6 +53,8 @@ def query(
         context.note(f"  {entry.rank:>3}  {show(item.sample_id)}  {parts}")
     if len(result.entries) > LISTED:
         context.note(f"... {len(result.entries) - LISTED} more in query.csv of the round's folder")
+    if result.audited:
+        context.note(f"{result.audited} of them measure the model: it never learns their labels")
     if result.guessed_by:
         context.note(f"guesses: {result.guessed_by}")
     context.note(f"next: {context.dgaal} label")
@@ -58,6 +66,7 @@ def _document(result: "QueryResult") -> dict[str, Any]:
         "strategy": result.strategy,
         "promoted": result.promoted,
         "left": result.left,
+        "audited": result.audited,
         "guessed_by": result.guessed_by,
         "query": [
             {

@@ -1,31 +1,58 @@
 """``dgaal status``."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from dgaal_cli.api.status import Status
+    from dgaal_cli.rounds.audit_estimate import PoolEstimate
 
 LISTED = 5
+NOT_REACHED = 5
+"""Exit code of ``--until``, the one of a check that failed."""
 _SINCE_INIT = {"missing": "its file is gone", "changed": "its file was replaced"}
 
 
-def status(ctx: typer.Context) -> None:
+def status(
+    ctx: typer.Context,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            help="Accuracy, such as 0.95: exit with 0 if the audited images show that the model "
+            "reaches it on the pool, else with 5."
+        ),
+    ] = None,
+) -> None:
     """Show the state of the workspace and the next command."""
+    if until is not None and not 0 < until <= 1:
+        raise UsageError(f"--until is {until:g}; give an accuracy above 0 and up to 1, as 0.95")
     from dgaal_cli.api.status import status as read
 
     context: Context = ctx.obj
     workspace = context.workspace()
     found = read(workspace, context.config())
-    if context.printed_json({"workspace": str(workspace.root), **_document(found)}):
+    document = {"workspace": str(workspace.root), **_document(found)}
+    if until is None:
+        if not context.printed_json(document):
+            _print(context, found, str(workspace.root))
         return
+    is_reached, verdict = _verdict(found.estimate, until)
+    reached = {"accuracy": until, "is_reached": is_reached, "verdict": verdict}
+    if not context.printed_json(document | {"until": reached}):
+        print(verdict)
+    if not is_reached:
+        raise typer.Exit(NOT_REACHED)
+
+
+def _print(context: Context, found: "Status", root: str) -> None:
     counts = found.counts
-    print(f"{show(found.name)}  ({show(str(workspace.root))}, method {found.method})")
+    print(f"{show(found.name)}  ({show(root)}, method {found.method})")
     budget = f" of a budget of {found.budget}" if found.budget else ""
     print(
         f"  {counts.items} images: {counts.labeled} labeled, {counts.unlabeled} unlabeled, "
@@ -36,6 +63,8 @@ def status(ctx: typer.Context) -> None:
     for record in found.classes:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
+    if found.estimate is not None:
+        print(f"  {_estimate_line(found.estimate)}")
     _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
     if found.pool_problem:
@@ -71,6 +100,58 @@ def _print_rounds(found: "Status") -> None:
             else f"accuracy {accuracy:.1%} on {metrics['measured_count']} {metrics['measured_on']}"
         )
         print(f"  round {metrics['round']}: {metrics['labels']} labels, {measured}")
+
+
+def _estimate_line(found: "PoolEstimate") -> str:
+    if found.accuracy is None:
+        return (
+            f"accuracy on the pool: too few to tell, {found.audited} of {found.asked} audited "
+            f"images are answered and predicted"
+        )
+    added = f"; {found.added} images were added to the pool since" if found.added else ""
+    value = found.accuracy
+    return (
+        f"accuracy on the pool: {value.value:.1%} ({value.low:.1%} to {value.high:.1%} at "
+        f"{found.level:.0%}), from {found.audited} audited images{added}"
+    )
+
+
+def _verdict(found: "PoolEstimate | None", until: float) -> tuple[bool, str]:
+    """Return whether an accuracy is reached, and one sentence about it."""
+    if found is None:
+        return False, (
+            f"accuracy {until:.1%} cannot be judged, because no image was audited; ask some with "
+            "'dgaal query --audit 30'"
+        )
+    known = f"({found.audited} audited images, at {found.level:.0%})"
+    if found.at_least >= until:
+        return True, f"reached: the accuracy is at least {found.at_least:.1%} {known}"
+    if found.at_most < until:
+        return False, (
+            f"this model cannot reach {until:.1%}: its accuracy is at most {found.at_most:.1%} "
+            f"{known}; label and train more"
+        )
+    return False, (
+        f"not known to reach {until:.1%}: the accuracy is between {found.at_least:.1%} and "
+        f"{found.at_most:.1%} {known}; audit or label more images"
+    )
+
+
+def _estimate_document(found: "PoolEstimate | None") -> dict[str, Any] | None:
+    if found is None:
+        return None
+    value = found.accuracy
+    return {
+        "accuracy": value and value.value,
+        "low": value and value.low,
+        "high": value and value.high,
+        "level": found.level,
+        "audited": found.audited,
+        "asked": found.asked,
+        "at_least": found.at_least,
+        "at_most": found.at_most,
+        "added": found.added,
+    }
 
 
 def _state_line(found: "Status") -> str:
@@ -117,6 +198,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "rounds": list(found.curve),
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
         "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
+        "estimate": _estimate_document(found.estimate),
         "artifacts": list(found.artifacts),
         "not_backed_up": found.not_backed_up,
         "next": found.next_step,

@@ -523,6 +523,15 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """Images that are asked to measure the model on the pool, without a test set."""
+
+    share: Part = 0.0
+    """Images to audit, as a share of the images that a query asks; they are asked in addition, from
+    100 labels on. 0 = none; ``dgaal query --audit N`` asks them once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Whole configuration of a workspace."""
 
@@ -580,3 +589,4 @@ class Config:
     gaal: GaalConfig = field(default_factory=GaalConfig)
     vaal: VaalConfig = field(default_factory=VaalConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.learner import SessionLearner
 from dgaal_cli.labeling.view import QueryImage
+from dgaal_cli.rounds.audit_entries import is_audit
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
@@ -99,7 +100,7 @@ class Queue:
             dataclasses.replace(
                 image, predicted=guesses[0][0], probabilities=guesses, is_learned=True
             )
-            if (guesses := found.get(image.item_id))
+            if not image.is_audited and (guesses := found.get(image.item_id))
             else image
             for image in plain
         ]
@@ -108,13 +109,17 @@ class Queue:
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
     ) -> QueryImage:
         entry = entry or QueryEntry(item_id=item.item_id, rank=0)
+        is_audited = is_audit(entry.reason)
+        if is_audited:  # how it was drawn tells something of the model's guess
+            entry = QueryEntry(item_id=item.item_id, rank=entry.rank)
         nearest = ("", "") if entry.nearest is None else self._describe(entry.nearest)
         return QueryImage(
             item_id=item.item_id,
             sample_id=item.sample_id,
             is_synthetic=item.is_synthetic,
             is_flagged=is_flagged,
-            is_blind=item.item_id % BLIND_EVERY == 0,
+            is_blind=is_audited or item.item_id % BLIND_EVERY == 0,
+            is_audited=is_audited,
             rank=entry.rank,
             reason=entry.reason,
             score=entry.score,

@@ -53,6 +53,8 @@ class QueryImage:
     is_flagged: bool = False
     is_blind: bool = False
     """Asked without hints even when hints are on."""
+    is_audited: bool = False
+    """Asked to measure the model: it has no guess."""
     is_learned: bool = False
     """The guess is of the learner, not of the query."""
 

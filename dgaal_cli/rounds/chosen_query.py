@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dgaal_cli.store.records import Query
 
 if TYPE_CHECKING:  # NumPy is imported only where it is needed
+    from dgaal_cli.rounds.audit_draw import Predict
     from dgaal_cli.rounds.pool_model import PoolModel
 
 
@@ -20,3 +21,5 @@ class ChosenEntries:
     """Synthetic images that joined the labels with their inherited label."""
     model: "PoolModel | None" = None
     """Task model on features that guessed the classes, if there is one."""
+    predict: "Predict | None" = None
+    """Predicts images of the pool with the newest task model; None without one."""

@@ -92,6 +92,9 @@ def round_dataset(
     is_held_out = pool.is_labeled & is_to_measure
     if pool.is_labeled.sum() < MIN_HELD_OUT:
         is_held_out = np.zeros_like(is_held_out)
+    if pool.is_audited is not None:
+        is_to_measure = is_to_measure | pool.is_audited
+        is_held_out = is_held_out | (pool.is_labeled & pool.is_audited)
     labeled = int(pool.is_labeled.sum())
     arrays: dict[str, Any] = {each.name: getattr(pool, each.name) for each in fields(PoolData)}
     data = RoundData(

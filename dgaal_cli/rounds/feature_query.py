@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -14,6 +15,8 @@ from dgaal_cli.features.herding import Picks
 from dgaal_cli.features.kernel import FeatureRows, Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
+from dgaal_cli.rounds.audit_draw import Predicted
+from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
 from dgaal_cli.rounds.pool_labels import label_columns
@@ -78,6 +81,8 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         )
         pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
         labels = label_columns(config, store, classes, pool.ids)
+        audited = [image.item_id for image in audited_images(store)]
+        labels[np.isin(pool.ids, audited)] = -1  # they measure the model
         model, answers = None, None
         if len(np.unique(labels[labels >= 0])) >= 2:
             model = pool.model(labels, classes)
@@ -96,7 +101,26 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         guesses = [top_guesses(classes, row) for row in rows]
     entries = pool.entries(order, picks, guesses, rule.reason)
     query = Query(round=number, strategy=strategy, model_sha=None, entries=tuple(entries))
-    return ChosenEntries(query=query, left=len(open_ids) - len(entries), model=model)
+    return ChosenEntries(
+        query=query,
+        left=len(open_ids) - len(entries),
+        model=model,
+        predict=None if model is None else partial(_predict, model),
+    )
+
+
+def _predict(model: PoolModel, items: Sequence[ItemId]) -> Predicted:
+    order = np.argsort(model.ids)
+    places = np.searchsorted(model.ids, items, sorter=order).clip(max=len(order) - 1)
+    rows = order[places]
+    rows = rows[model.ids[rows] == items]
+    probabilities = model.probabilities[rows]
+    columns: list[int] = probabilities.argmax(axis=1).tolist()
+    return Predicted(
+        item_ids=[ItemId(item) for item in model.ids[rows].tolist()],
+        classes=[model.class_uids[column] for column in columns],
+        confidences=probabilities.max(axis=1),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,11 @@
 """A query by the networks of the last trained round."""
 
+from functools import partial
+
 from dgaal_cli import interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit
+from dgaal_cli.rounds.audit_prediction import predict_items
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.engine import choose_query
 from dgaal_cli.rounds.load_round import load_round
@@ -41,4 +44,6 @@ def choose_by_networks(
         entries=tuple(query_entries(bench, method, chosen)),
     )
     left = len(data.unlabeled_rows) - len(ranking.picks)
-    return ChosenEntries(query=query, left=left, promoted=promoted)
+    return ChosenEntries(
+        query=query, left=left, promoted=promoted, predict=partial(predict_items, bench, method)
+    )

@@ -14,6 +14,7 @@ from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import SyntheticBatch
+from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
 from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
@@ -191,6 +192,7 @@ def gather(
         if target is not None and record.item_id in row_of:
             row = row_of[record.item_id]
             targets[row], is_labeled[row] = target, True
+    audited = {image.item_id for image in audited_images(store)}
     test, test_targets = _test_images(workspace, config, classes, task, reader, emit)
     synthetic = read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark)
     if reader is not None and features is not None:
@@ -205,6 +207,7 @@ def gather(
         is_labeled=is_labeled,
         is_usable=np.array([item_id not in cannot_tell for item_id in ids], dtype=bool),
         class_names=[record.name for record in classes],
+        is_audited=np.array([item_id in audited for item_id in ids], dtype=bool),
         synthetic=synthetic,
         first_labels=sum(r.round is None and r.item_id in row_of for r in labels),
         had_labels=had_labels(workspace, number),

@@ -170,6 +170,10 @@ class Queries(Protocol):
         """Return the query of a round; ``UsageError`` if it has none."""
         ...
 
+    def entries_by_reason(self, start: str) -> list[tuple[int, QueryEntry]]:
+        """Return all entries whose reason has this start, with their rounds, by round and rank."""
+        ...
+
     def query_progress(self, number: int) -> QueryProgress:
         """Count the answered and open items of a query."""
         ...

@@ -238,7 +238,10 @@ def measure(network: Classifier, data: RoundData) -> Measured | None:
     if tested is not None and targets is not None and len(targets):
         inputs, where = tested, "test images"
     else:
-        rows = np.flatnonzero(data.is_held_out & data.is_labeled)
+        is_measured = data.is_held_out & data.is_labeled
+        if data.is_audited is not None:  # it is a sample of other images
+            is_measured &= ~data.is_audited
+        rows = np.flatnonzero(is_measured)
         inputs, targets, where = data.inputs[rows], data.targets[rows], "held-out labels"
     if not len(targets):
         return None

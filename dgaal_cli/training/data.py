@@ -64,6 +64,8 @@ class PoolData:
     is_usable: np.ndarray
     """bool ``(N,)``: False for images answered "can't tell"; they leave every pool."""
     class_names: list[str]
+    is_audited: np.ndarray | None = None
+    """bool ``(N,)``: drawn for an audit; labels of these images are never learned. None: none."""
     test_pixels: np.ndarray | None = None
     test_targets: np.ndarray | None = None
     features: StandardizedRows | None = None

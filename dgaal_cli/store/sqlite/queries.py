@@ -139,6 +139,16 @@ def read(connection: sqlite3.Connection, number: int) -> Query:
     )
 
 
+def by_reason(connection: sqlite3.Connection, start: str) -> list[tuple[int, QueryEntry]]:
+    """Return all entries whose reason has this start, with their rounds, by round and rank."""
+    rows = connection.execute(
+        f"SELECT q.round, {_ENTRY} FROM query_entry q "  # noqa: S608 - constants
+        "WHERE substr(q.reason, 1, length(?1)) = ?1 ORDER BY q.round, q.rank",
+        (start,),
+    )
+    return [(int(row[0]), _entry(row[1:])) for row in rows]
+
+
 def close(connection: Connection, number: int) -> int:
     """Close the open query and return the number of its unanswered items."""
     if open_round(connection) != number:

@@ -149,6 +149,7 @@ class SqliteStore:
     open_query = _reads(queries.open_query)
     last_query = _reads(queries.last_query)
     query = _reads(queries.read)
+    entries_by_reason = _reads(queries.by_reason)
     query_progress = _reads(queries.progress)
     upcoming = _reads(queries.upcoming)
     save_query = _writes(queries.save)

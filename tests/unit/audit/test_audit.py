@@ -6,8 +6,9 @@ import pytest
 from dgaal_cli.audit import estimate as module
 from dgaal_cli.audit.answers import AuditAnswer
 from dgaal_cli.audit.anytime import lower_bound, upper_bound
-from dgaal_cli.audit.design import MAX_WEIGHT, Stratum, draw
+from dgaal_cli.audit.design import MAX_WEIGHT, draw
 from dgaal_cli.audit.estimate import estimate
+from dgaal_cli.audit.stratum import Stratum
 
 POOL = 2000
 

@@ -1,0 +1,130 @@
+"""What the audited images say of the newest task model, without torch."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dgaal_cli import atomic
+from dgaal_cli.audit.answers import AuditAnswer
+from dgaal_cli.audit.estimate import LEVEL, MIN_AUDITED, Interval, estimate
+from dgaal_cli.config.schema import Config
+from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.rounds.audit_entries import AuditedImage, audited_images
+from dgaal_cli.store.protocol import Store
+from dgaal_cli.tasks.registry import load_task
+from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.rounds.audit_draw import Predicted
+
+FILE_NAME = "audit.json"
+"""File in a round's folder: what its task model predicts for the audited images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolEstimate:
+    """Accuracy of the newest task model on the pool, from the audited images."""
+
+    audited: int
+    """Audited images with a label and a prediction."""
+    asked: int
+    """Audited images of all queries, answered or not."""
+    accuracy: Interval | None
+    """None if fewer than ``MIN_AUDITED`` images count."""
+    at_least: float
+    """Lower bound of the accuracy, 0..1, that holds however often one looks."""
+    at_most: float
+    """Upper bound that holds in the same way."""
+    level: float
+    """Of the interval and of each bound."""
+    added: int
+    """Images that were added to the pool after the newest audit was drawn: it says nothing of
+    them."""
+
+
+def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEstimate | None:
+    """Estimate the accuracy of the newest task model; None if nothing was audited.
+
+    The estimate is for the images that had no label when an audit was drawn, as if none of them had
+    been learned from since; with several audits, for the average of their pools. A label counts as
+    the store has it now. Images that were answered "can't tell" are left out, and so are images
+    that the newest model has no prediction for.
+    """
+    images = audited_images(store)
+    if not images:
+        return None
+    from dgaal_cli.audit.anytime import lower_bound, upper_bound
+
+    predicted = read_predictions(workspace)
+    text = load_task(config.task).text
+    verdicts = store.verdicts(items=[image.item_id for image in images])
+    given: dict[ItemId, AuditAnswer] = {}
+    for image in images:
+        label = verdicts.get(image.item_id)
+        uid = text.single_class(label) if label else None
+        if uid is not None and image.item_id in predicted:
+            given[image.item_id] = AuditAnswer(
+                audit=image.round,
+                total=image.total,
+                stratum=image.stratum,
+                is_right=predicted[image.item_id] == uid,
+            )
+    answers = list(given.values())
+    looked = _without_gap(images, set(verdicts), store.open_round())
+    in_order = [given[image.item_id] for image in looked if image.item_id in given]
+    newest = max(image.newest for image in images)
+    return PoolEstimate(
+        audited=len(answers),
+        asked=len(images),
+        accuracy=estimate(answers) if len(answers) >= MIN_AUDITED else None,
+        at_least=lower_bound(in_order),
+        at_most=upper_bound(in_order),
+        level=LEVEL,
+        added=sum(item_id > newest for item_id in store.unanswered()),
+    )
+
+
+def _without_gap(
+    images: Sequence[AuditedImage], answered: set[ItemId], open_round: int | None
+) -> list[AuditedImage]:
+    """Return images up to the first one of the open query that is not answered.
+
+    Which images are answered first may depend on how hard they are.
+    """
+    found: list[AuditedImage] = []
+    for image in images:
+        if image.round == open_round and image.item_id not in answered:
+            break
+        found.append(image)
+    return found
+
+
+def save_predictions(workspace: Workspace, number: int, predicted: "Predicted") -> None:
+    """Write what the task model of a round predicts for the audited images.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    folder = workspace.round_path(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = zip(predicted.item_ids, predicted.classes, strict=True)
+    text = json.dumps({"predicted": {str(item): uid for item, uid in classes}})
+    atomic.write_text(folder / FILE_NAME, text + "\n")
+
+
+def read_predictions(workspace: Workspace) -> dict[ItemId, ClassUid]:
+    """Return the predictions of the newest round that has some; a damaged file has none."""
+    if not workspace.rounds_path.is_dir():
+        return {}
+    numbers = sorted(int(f.name) for f in workspace.rounds_path.iterdir() if f.name.isdigit())
+    for number in reversed(numbers):
+        path = workspace.round_path(number) / FILE_NAME
+        try:
+            found = json.loads(path.read_bytes())["predicted"]
+            return {ItemId(int(item)): ClassUid(str(uid)) for item, uid in found.items()}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+    return {}

@@ -1,0 +1,321 @@
+"""Audited images measure the task model on the pool; it never learns their labels."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from class_labels import as_label
+from label_workspaces import make_workspace
+from PIL import Image
+from typer.testing import CliRunner
+
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.query import query
+from dgaal_cli.api.status import status
+from dgaal_cli.cli import app
+from dgaal_cli.errors import UsageError
+from dgaal_cli.labeling.session import LabelSession
+from dgaal_cli.labeling.view import Press
+from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.rounds.audit_entries import audit_reason, audited_images, is_audit
+from dgaal_cli.rounds.on_disk import gather
+from dgaal_cli.store.open import open_store
+from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.workspace import Workspace
+
+RUNNER = CliRunner()
+AUDITED = 40
+NAMES = [f"{number:03d}.png" for number in range(120)]
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """Return the folder of a workspace of bright and dark images without labels."""
+    root = make_workspace(tmp_path_factory.mktemp("fresh") / "w", NAMES)
+    for number, name in enumerate(NAMES):
+        pixels = np.full((8, 8), 10 + 120 * (number % 2) + number // 2, np.uint8)
+        Image.fromarray(pixels).save(root / "pool" / name)
+    (root / "labels.db").unlink()
+    (root / "dgaal.toml").unlink()
+    request = InitRequest(
+        root=root, pool="pool", base=root, classes=("dark", "bright"), query_size=4
+    )
+    return init(request).workspace.root
+
+
+@pytest.fixture(scope="module")
+def asked(fresh, tmp_path_factory):
+    """Return the folder of a workspace with 8 labels that asks 4 images and audits 40."""
+    workspace = copy_of(fresh, tmp_path_factory.mktemp("asked"))
+    ask(workspace, count=8)
+    answer(workspace)
+    close(workspace)
+    ask(workspace, audit=AUDITED)
+    return workspace.root
+
+
+def copy_of(root, folder):
+    return Workspace(Path(shutil.copytree(root, folder / "w")))
+
+
+@pytest.fixture
+def workspace(fresh, tmp_path):
+    return copy_of(fresh, tmp_path)
+
+
+@pytest.fixture
+def audit(asked, tmp_path):
+    """Return a workspace whose open query audits 40 images."""
+    return copy_of(asked, tmp_path)
+
+
+def ask(workspace, *settings, **options):
+    config = configuration(workspace, "method=maxherding", *settings)
+    return query(workspace, config, **options)
+
+
+def answer(workspace, *, wrong=(), without=(), only=None):
+    """Answer the open query by brightness; images of ``wrong`` get the other class."""
+    with open_store(workspace) as store:
+        uids = [record.uid for record in store.classes()]
+        ids = [entry.item_id for entry in store.open_query().entries]
+        asked = [store.item(i) for i in ids if i not in without and (only is None or i in only)]
+        labels = [
+            ImportedLabel(
+                sample_id=item.sample_id,
+                label=as_label(uids[(NAMES.index(item.sample_id) + (item.item_id in wrong)) % 2]),
+                annotator="a",
+            )
+            for item in asked
+        ]
+        store.import_labels(labels)
+
+
+def close(workspace):
+    with open_store(workspace) as store:
+        store.close_query(store.open_query().round)
+
+
+def audited(workspace):
+    with open_store(workspace) as store:
+        return audited_images(store)
+
+
+def estimate(workspace):
+    return status(workspace, configuration(workspace)).estimate
+
+
+def test_an_audit_is_asked_in_addition_at_random_places(audit):
+    with open_store(audit) as store:
+        entries = store.open_query().entries
+    places = [e.rank for e in entries if is_audit(e.reason)]
+    assert (len(entries), len(places)) == (44, 40)
+    assert places not in (list(range(1, 41)), list(range(5, 45)))
+    assert [e.rank for e in entries] == list(range(1, 45))
+    own = [e for e in entries if not is_audit(e.reason)]
+    assert all(e.predicted for e in own)
+    assert [e.score for e in own] == sorted((e.score for e in own), reverse=True)
+
+
+def test_reasons_of_audited_images_state_how_they_were_drawn(audit):
+    found = audited(audit)
+    assert len(found) == 40
+    assert {image.total for image in found} == {120 - 8 - 4}
+    assert {image.newest for image in found} == {120}
+    assert sum({i.stratum.number: i.stratum.share for i in found}.values()) <= 1 + 1e-9
+    one = found[0]
+    assert is_audit(audit_reason(one.stratum, total=one.total, newest=one.newest))
+    assert not is_audit("audit: it looks odd")
+
+
+def test_audited_images_are_shown_without_a_guess(audit):
+    config = configuration(audit, "label.hints=true")
+    session = LabelSession(open_store(audit), config=config, workspace=audit, annotator="a")
+    view = session.open()
+    session.load_learner()
+    ids = {image.item_id for image in audited(audit)}
+    with open_store(audit) as store:
+        size = len(store.open_query().entries)
+    seen = []
+    for _ in range(size):
+        seen.append(view.image)
+        press = Press(kind="cannot_tell", item_id=view.image.item_id)
+        view = session.answer(press)
+    session.close()
+    blind = [image for image in seen if image.item_id in ids]
+    assert len(blind) == AUDITED
+    assert all(i.is_blind and not i.predicted and not i.probabilities for i in blind)
+    assert {(i.reason, i.score) for i in blind} == {("", None)}
+    assert any(image.predicted for image in seen if image.item_id not in ids)
+
+
+def test_the_grid_does_not_offer_audited_images(audit):
+    config = configuration(audit)
+    session = LabelSession(open_store(audit), config=config, workspace=audit, annotator="a")
+    session.open()
+    offered = {image.item_id for image in session.grid()}
+    session.close()
+    assert offered
+    assert not offered & {image.item_id for image in audited(audit)}
+
+
+def test_labels_of_audited_images_are_not_learned(audit):
+    answer(audit)
+    ids = {image.item_id for image in audited(audit)}
+    with open_store(audit) as store:
+        bench = gather(audit, configuration(audit), store, number=2, device=torch.device("cpu"))
+    data = bench.data
+    assert not ids & set(data.training_ids)
+    assert len(data.training_ids) + sum(data.is_held_out) == data.is_labeled.sum() == 52
+    rows = [row for row, item in enumerate(data.item_ids) if item in ids]
+    assert bench.dataset.is_to_measure[rows].all()
+
+
+def accuracy_after_wrong_answers(audit):
+    """Answer the audited images wrong; return how often a new model repeats these answers."""
+    answer(audit, wrong={i.item_id for i in audited(audit)})
+    close(audit)
+    ask(audit, count=2)
+    return estimate(audit).accuracy.value
+
+
+def test_wrong_answers_of_audited_images_do_not_change_the_model(audit):
+    assert accuracy_after_wrong_answers(audit) < 0.3
+
+
+def test_a_model_that_learns_audited_images_is_noticed(audit, monkeypatch):
+    monkeypatch.setattr("dgaal_cli.rounds.feature_query.audited_images", lambda _: [])
+    assert accuracy_after_wrong_answers(audit) > 0.5
+
+
+def test_status_estimates_the_accuracy(audit):
+    answer(audit)
+    found = estimate(audit)
+    assert (found.audited, found.asked, found.added) == (40, 40, 0)
+    assert found.accuracy.low <= found.accuracy.value <= found.accuracy.high
+    assert found.at_least < found.accuracy.value
+
+
+def test_a_label_counts_as_the_store_has_it_now(audit):
+    answer(audit)
+    before = estimate(audit).accuracy.value
+    answer(audit, wrong={image.item_id for image in audited(audit)})
+    assert estimate(audit).accuracy.value == pytest.approx(1 - before)
+
+
+def test_a_new_model_is_measured_on_the_same_audit(audit):
+    answer(audit)
+    close(audit)
+    ask(audit, count=6)
+    assert estimate(audit).audited == 40
+
+
+def test_fewer_than_30_audited_images_are_too_few_to_tell(audit):
+    answer(audit, only={image.item_id for image in audited(audit)[:5]})
+    found = estimate(audit)
+    assert (found.audited, found.asked, found.accuracy) == (5, 40, None)
+
+
+def test_without_an_audit_there_is_no_estimate(workspace):
+    assert estimate(workspace) is None
+    ask(workspace)
+    assert estimate(workspace) is None
+
+
+def test_an_audit_before_the_first_label_waits_for_a_model(workspace):
+    ask(workspace, audit=30)
+    assert (estimate(workspace).audited, estimate(workspace).at_least) == (0, 0.0)
+    answer(workspace)
+    close(workspace)
+    ask(workspace)
+    found = estimate(workspace)
+    assert found.audited == 0 or found.accuracy is not None
+
+
+def test_one_class_gives_no_estimate(workspace):
+    ask(workspace, count=8, audit=30)
+    dark = [i for i in range(1, 121) if i % 2]
+    answer(workspace, only=dark)
+    close(workspace)
+    ask(workspace)
+    assert estimate(workspace).accuracy is None
+
+
+def test_the_bound_ends_at_the_first_image_that_is_not_answered(audit):
+    first = audited(audit)[0].item_id
+    answer(audit, without={first})
+    assert (estimate(audit).audited, estimate(audit).at_least) == (39, 0.0)
+    answer(audit)
+    assert estimate(audit).at_least > 0.5
+
+
+def test_images_that_were_added_later_are_reported(audit):
+    for number in range(3):
+        Image.fromarray(np.full((8, 8), 7 + number, np.uint8)).save(
+            audit.root / "pool" / f"new{number}.png"
+        )
+    assert dgaal(audit, "pool", "update").exit_code == 0
+    assert estimate(audit).added == 3
+
+
+@pytest.mark.parametrize(("least", "count"), [(52, 4), (53, 0)])
+def test_the_share_applies_from_some_number_of_labels_on(audit, monkeypatch, least, count):
+    answer(audit)
+    close(audit)
+    monkeypatch.setattr("dgaal_cli.rounds.audit_draw.FROM_LABELS", least)
+    assert ask(audit, "audit.share=0.5", count=8).audited == count
+
+
+def test_an_audit_of_more_images_than_are_left_is_refused(workspace):
+    with pytest.raises(UsageError, match="requested an audit of 117 images, 116 are left"):
+        ask(workspace, audit=117)
+
+
+def test_an_audit_keeps_the_budget(workspace):
+    assert ask(workspace, "query.budget=10", count=8, audit=20).audited == 2
+
+
+def dgaal(workspace, *arguments):
+    return RUNNER.invoke(app, ["-C", str(workspace.root), *arguments])
+
+
+def until(workspace, target):
+    ended = dgaal(workspace, "status", "--until", target)
+    return ended.exit_code, ended.stdout
+
+
+def test_status_until_exits_with_0_once_the_accuracy_is_reached(audit):
+    assert until(audit, "0.5")[0] == 5
+    answer(audit)
+    code, text = until(audit, "0.5")
+    assert (code, text[:8]) == (0, "reached:")
+    code, text = until(audit, "0.99")
+    assert (code, text[:9]) == (5, "not known")
+
+
+def test_status_until_says_that_a_model_cannot_reach_the_accuracy(audit):
+    answer(audit, wrong={image.item_id for image in audited(audit)})
+    code, text = until(audit, "0.9")
+    assert code == 5
+    assert text.startswith("this model cannot reach 90.0%")
+
+
+def test_status_until_refuses_what_is_no_accuracy(workspace):
+    ended = dgaal(workspace, "status", "--until", "95")
+    assert isinstance(ended.exception, UsageError)
+
+
+def test_json_of_status_states_the_estimate(audit):
+    answer(audit)
+    found = json.loads(dgaal(audit, "--json", "status").stdout)["estimate"]
+    assert found["low"] <= found["accuracy"] <= found["high"]
+    assert (found["level"], found["audited"]) == (0.95, 40)
+
+
+def test_a_damaged_file_of_predictions_gives_no_estimate(audit):
+    answer(audit)
+    (audit.round_path(1) / "audit.json").write_text("{")
+    assert estimate(audit).audited == 0
