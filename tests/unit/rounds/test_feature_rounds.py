@@ -22,6 +22,8 @@ from dgaal_cli.features.herding import max_herding
 from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import on_disk
+from dgaal_cli.rounds.audit_entries import is_audit
+from dgaal_cli.rounds.audit_estimate import pool_estimate, read_predictions
 from dgaal_cli.rounds.in_memory import InMemoryRounds
 from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
@@ -213,3 +215,30 @@ def test_export_is_refused_because_the_encoder_would_be_missing(workspace):
     with pytest.raises(UsageError, match=r"features of encoder .*cannot be exported yet") as found:
         export(workspace, configuration(workspace), formats=("onnx",))
     assert found.value.exit_code == 2
+
+
+def test_each_trained_model_is_measured_on_the_audited_images(workspace):
+    config = configuration(workspace)
+    train(workspace, config)
+    asked = query(workspace, config, count=2, audit=6)
+    audited = {e.item_id for e in asked.entries if is_audit(e.reason)}
+    assert set(read_predictions(workspace)) == audited
+    assert len(audited) == asked.audited == 6
+    with open_store(workspace) as store:
+        uids = [record.uid for record in store.classes()]
+        store.import_labels(
+            [
+                ImportedLabel(
+                    sample_id=item.sample_id,
+                    label=as_label(uids[NAMES.index(item.sample_id) % 2]),
+                    annotator="a",
+                )
+                for item in asked.items
+            ]
+        )
+    train(workspace, config)
+    (workspace.round_path(0) / "audit.json").unlink()
+    assert set(read_predictions(workspace)) == audited
+    with open_store(workspace) as store:
+        found = pool_estimate(workspace, config, store)
+    assert (found.audited, found.asked) == (6, 6)
