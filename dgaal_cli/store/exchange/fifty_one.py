@@ -1,6 +1,7 @@
 """FiftyOne's FiftyOneImageClassificationDataset: a folder ``data`` and ``labels.json``."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,18 +33,18 @@ class FiftyOne:
         """
         index = {record.uid: number for number, record in enumerate(job.classes)}
         images, targets, exported = ImagePlacer(job), dict[str, int](), dict[str, str]()
-        taken: dict[str, str] = {}
+        suffixes: dict[str, str] = {}
         data = folder / "data"
         data.mkdir()
         for label, uid in job.class_labels("fiftyone"):
             name = images.place(label, data)
             stem = _stem(name)
-            if stem in taken:
+            if stem in suffixes:
                 raise InputDataError(
-                    f"FiftyOne's layout cannot distinguish {taken[stem]} from {name}; "
+                    f"FiftyOne's layout cannot distinguish {stem}{suffixes[stem]} from {name}; "
                     "export to coco instead"
                 )
-            taken[stem] = name
+            suffixes[stem] = sys.intern(name.removeprefix(stem))  # few differ
             targets[stem] = index[uid]
             exported[stem] = job.mark_of(label)
         document = {
