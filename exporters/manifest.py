@@ -17,7 +17,10 @@ Role = Literal["sampler", "generator", "classifier", "encoder"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """image -> score, image -> new image, image -> class, image -> features."""
 
-RESIZE_RULES = ("stretch-bilinear",)
+BY_ENCODER = "encoder"
+"""The resize rule of a model that contains an encoder: as its ``EncoderFacts`` state."""
+
+RESIZE_RULES = ("stretch-bilinear", BY_ENCODER)
 """How an image of another size is resized to the input size."""
 
 SCORE_DIRECTION = "higher = ask first"
@@ -105,7 +108,7 @@ class Manifest:
     created: str = ""
     """UTC, ISO 8601."""
     encoder: EncoderFacts | None = None
-    """Only for the role "encoder", and not in the documents of others."""
+    """Only for the role "encoder" and the resize rule "encoder", and not in other documents."""
     sample_range: tuple[float, float] | None = None
     """Samples that are black and full brightness, in images of more than 8 bits, signed or
     floating-point; None: as each file states. Only in documents of schema 2."""
@@ -169,12 +172,14 @@ def parse(text: bytes | str) -> Manifest:
         parity={key: _numbers(value) for key, value in fields.mapping("parity").items()},
         versions={key: _text(value) for key, value in fields.mapping("versions").items()},
         created=fields.text("created"),
-        encoder=_encoder(fields) if fields.text("role") == "encoder" else None,
+        encoder=_encoder(fields),
         sample_range=_sample_range(fields) if schema >= 2 else None,
     )
 
 
-def _encoder(fields: "_Fields") -> EncoderFacts:
+def _encoder(fields: "_Fields") -> EncoderFacts | None:
+    if fields.text("role") != "encoder" and fields.text("resize_rule") != BY_ENCODER:
+        return None
     own = _Fields(fields.mapping("encoder"))
     return EncoderFacts(
         source=own.text("source"),
@@ -205,7 +210,8 @@ def _check(manifest: Manifest) -> None:
         (len(set(manifest.class_uids)) != len(manifest.class_uids), "it names a class twice"),
         (not _is_scale(manifest.score_quantiles), "its score quantiles are not ascending"),
         (
-            (manifest.role == "encoder") != (manifest.encoder is not None),
+            (manifest.role == "encoder" or manifest.resize_rule == BY_ENCODER)
+            != (manifest.encoder is not None),
             "it describes no encoder",
         ),
         (

@@ -8,8 +8,13 @@ from typing import cast
 import numpy as np
 import torch
 
+from dgaal_cli.api.feature_exports import (
+    check_feature_export,
+    feature_jobs,
+    why_no_feature_sampler,
+)
 from dgaal_cli.artifacts.folder import WrittenArtifact, write_artifacts
-from dgaal_cli.artifacts.verify_artifact import INT8_ROLE, ExportJob
+from dgaal_cli.artifacts.verify_artifact import INT8_ROLE, ExportJob, Job
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import RESIZE_RULE
 from dgaal_cli.data.sample_range import rendering_of
@@ -63,21 +68,27 @@ def export(
         listener: Receives ``ArtifactWritten``.
 
     Raises:
-        UsageError: Nothing is trained, there is nothing to export, the networks learn from
-            features, or int8 is requested without a sampler.
+        UsageError: Nothing is trained, there is nothing to export, int8 is requested without a
+            sampler, or a file with an encoder cannot be written as requested.
         CheckFailedError: An exported file does not compute the same values as the network.
         BusyError: Another process trains in this workspace.
     """
-    if config.encoder.source != "pixels":
-        raise UsageError(
-            f"the task model learns from the features of encoder '{config.encoder.source}', and a "
-            "file of encoder and task model cannot be exported yet; use --encoder pixels in "
-            "'dgaal init' to export"
-        )
+    has_encoder = config.encoder.source != "pixels"
+    if has_encoder:
+        check_feature_export(config, [*formats], is_quantized=is_quantized)
     with workspace.lock("train", doing="exporting"), open_store(workspace) as store:
         trained = load_round(workspace, config, store, emit=listener)
-        jobs = export_jobs(workspace, config, trained)
-        why = why_no_sampler(config.method)
+        if has_encoder:
+            jobs: Sequence[Job] = feature_jobs(workspace, config, trained)
+            why = why_no_feature_sampler(config, trained)
+        else:
+            jobs = export_jobs(workspace, config, trained)
+            why = why_no_sampler(config.method)
+        if not jobs:
+            raise UsageError(
+                "nothing to export yet: the task model needs labels of two classes; label a "
+                "query, then run 'dgaal train'"
+            )
         if is_quantized and all(job.role != INT8_ROLE for job in jobs):
             raise UsageError(f"{why or 'there is no sampler yet'}; leave --int8 out")
         if why:
@@ -98,20 +109,11 @@ def export(
 
 
 def export_jobs(workspace: Workspace, config: Config, trained: LoadedRound) -> list[ExportJob]:
-    """Return an export job for each module of the round.
-
-    Raises:
-        UsageError: The round has no module to export.
-    """
+    """Return an export job for each module of the round that can be exported."""
     data = trained.bench.data
     modules = trained.method.deploy(data)
     if not data.can_learn:  # the task model is not trained
         modules = [module for module in modules if module.role == "generator"]
-    if not modules:
-        raise UsageError(
-            "nothing to export yet: the task model needs labels of two classes; label a query, "
-            "then run 'dgaal train'"
-        )
     step = max(1, len(data.pixels) // COMPARED_IMAGES)
     images = np.ascontiguousarray(data.pixels[::step][:COMPARED_IMAGES])
     return [

@@ -14,6 +14,7 @@ from dgaal_cli.artifacts.verify_artifact import (
     INT8_ROLE,
     INT8_SUFFIX,
     ExportJob,
+    Job,
     Prepared,
     prepare,
     prepare_int8,
@@ -46,7 +47,7 @@ class WrittenArtifact:
 
 
 def write_artifacts(
-    jobs: Sequence[ExportJob],
+    jobs: Sequence[Job],
     *,
     formats: Sequence[str],
     folder: Path,
@@ -79,7 +80,11 @@ def write_artifacts(
     _require_packages(formats, is_quantized=is_quantized)
     prepared = [prepare(job, format_, device=device) for job in jobs for format_ in formats]
     if is_quantized:
-        prepared += [prepare_int8(job, device=device) for job in jobs if job.role == INT8_ROLE]
+        prepared += [
+            prepare_int8(job, device=device)
+            for job in jobs
+            if isinstance(job, ExportJob) and job.role == INT8_ROLE
+        ]
     kept = _kept_artifacts(folder, {item.file_name for item in prepared}, listener)
     present = {item.file_name: item.artifact for item in prepared} | kept
     texts = _documents(dict(sorted(present.items())))

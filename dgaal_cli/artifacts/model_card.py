@@ -84,10 +84,33 @@ def _inputs(main: Manifest) -> str:
     return f"""\
 ## Input
 
-uint8, shape (N, {side}, {side}, {main.channels}), values 0..255, {kind}; any N. Images of another
-size are stretched to {side}x{side} with Pillow's antialiased bilinear filter. Normalization is
-part of the graph.
-{_samples(main)}"""
+uint8, shape (N, {side}, {side}, {main.channels}), values 0..255, {kind}; any N. {_resizing(main)}
+to {side}x{side} with Pillow's antialiased {_filter(main)} filter. Normalization is part of the
+graph.
+{_encoder(main)}{_samples(main)}"""
+
+
+def _filter(main: Manifest) -> str:
+    return "bilinear" if main.encoder is None else main.encoder.interpolation
+
+
+def _resizing(main: Manifest) -> str:
+    if main.encoder is None or not main.encoder.share:
+        return "Images of another size are stretched"
+    return (
+        f"The central square with {main.encoder.share:.6g} of the shorter side is cut out and "
+        "resized"
+    )
+
+
+def _encoder(main: Manifest) -> str:
+    if main.encoder is None:
+        return ""
+    licence = main.encoder.licence or "unknown"
+    return (
+        f"The graph contains the encoder {_code(main.encoder.source)}; the license of its weights: "
+        f"{_plain(licence)}.\n"
+    )
 
 
 def _samples(main: Manifest) -> str:
@@ -140,7 +163,8 @@ def _usage(name: str, m: Manifest) -> str:
         "",
         f'session = onnxruntime.InferenceSession("{name}", providers=["CPUExecutionProvider"])',
         f'picture = Image.open("image.png").convert("{mode}")',
-        f"picture = picture.resize({size}, Image.Resampling.BILINEAR)",
+        *_cut(m),
+        f"picture = picture.resize({size}, Image.Resampling.{_filter(m).upper()}{_box(m)})",
         f"images = np.asarray(picture, dtype=np.uint8){suffix}[None]",
     ]
     for info in m.inputs[1:]:
@@ -158,6 +182,21 @@ def _usage(name: str, m: Manifest) -> str:
     meanings = "\n".join(f"- `{_plain(i.name)}`: {_plain(i.meaning)}" for i in m.outputs)
     code = "\n".join(lines)
     return f"## Use `{name}` from Python\n\n```python\n{code}\n```\n\n{meanings}\n"
+
+
+def _cut(m: Manifest) -> list[str]:
+    """Return the lines that compute the central square."""
+    if not _box(m) or m.encoder is None:
+        return []
+    return [
+        f"edge = min(picture.size) * {m.encoder.share!r}",
+        "left, top = ((length - edge) / 2 for length in picture.size)",
+    ]
+
+
+def _box(m: Manifest) -> str:
+    is_cut = m.encoder is not None and m.encoder.share > 0
+    return ", (left, top, left + edge, top + edge)" if is_cut else ""
 
 
 def _code(text: str) -> str:

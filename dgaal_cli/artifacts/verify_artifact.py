@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from dgaal_cli.errors import ArtifactError, CheckFailedError, UsageError
 from exporters.chatter import ExportError
 from exporters.embedded import embed
 from exporters.manifest import Manifest
-from exporters.parity import ParityError, ParityReport, measure
+from exporters.parity import ParityError, ParityReport, Run, measure
 from exporters.quantize import (
     GOOD_OVERLAP,
     MIN_SPEARMAN,
@@ -47,6 +47,32 @@ _PACKAGES = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy")
 _SCORING_BATCH = 64
 
 
+class Job(Protocol):
+    """A model to export."""
+
+    @property
+    def role(self) -> str:
+        """``"sampler"``, ``"generator"`` or ``"classifier"``; the file's name."""
+        ...
+
+    @property
+    def spec(self) -> ExportSpec:
+        """Its manifest lacks only parity, versions and date."""
+        ...
+
+    def body(self, format_: str, spec: ExportSpec) -> bytes:
+        """Return the exported file, unsealed.
+
+        Raises:
+            ExportError: The model cannot be exported.
+        """
+        ...
+
+    def reference(self, manifest: Manifest) -> Run:
+        """Return a function that computes the outputs without the file."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportJob:
     """One network to export."""
@@ -63,6 +89,16 @@ class ExportJob:
         """``"sampler"``, ``"generator"`` or ``"classifier"``; the file's name."""
         return self.spec.manifest.role
 
+    def body(self, format_: str, spec: ExportSpec) -> bytes:
+        """Return the exported file, unsealed."""
+        return load_exporter(format_)(self.module, spec)
+
+    def reference(self, manifest: Manifest) -> Run:
+        """Return a function that computes the outputs without the file."""
+        from dgaal_cli.artifacts.engines.eager import EagerEngine
+
+        return EagerEngine(self.module, manifest).run
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -75,7 +111,7 @@ class Prepared:
     seconds: float = field(compare=False)
 
 
-def prepare(job: ExportJob, format_: str, *, device: str) -> Prepared:
+def prepare(job: Job, format_: str, *, device: str) -> Prepared:
     """Export a network and verify the file.
 
     Raises:
@@ -85,7 +121,7 @@ def prepare(job: ExportJob, format_: str, *, device: str) -> Prepared:
     file_name = f"{job.role}{SUFFIXES[format_]}"
     spec = replace(job.spec, manifest=_dated(job.spec.manifest))
     try:
-        body = load_exporter(format_)(job.module, spec)
+        body = job.body(format_, spec)
         artifact, largest = _verify(job, spec, body, format_=format_, device=device)
     except (ExportError, ParityError, ArtifactError) as error:
         raise _failed(file_name, error) from error
@@ -170,16 +206,14 @@ def _quality(candidate: tuple[bytes, Agreement]) -> tuple[bool, float]:
 
 
 def _verify(
-    job: ExportJob, spec: ExportSpec, body: bytes, *, format_: str, device: str
+    job: Job, spec: ExportSpec, body: bytes, *, format_: str, device: str
 ) -> tuple[CheckedArtifact, float]:
-    from dgaal_cli.artifacts.engines.eager import EagerEngine
-
-    reference = EagerEngine(job.module, spec.manifest)
+    reference = job.reference(spec.manifest)
 
     def compare(content: bytes) -> tuple[bytes, ParityReport]:
         sealed = seal(content, format_)
         engine = load_engine_bytes(sealed, format=format_, device=device, is_trusted=True)
-        return sealed, measure(reference.run, engine.run, spec)
+        return sealed, measure(reference, engine.run, spec)
 
     _, first = compare(embed(body, spec.manifest, format_))
     manifest = replace(spec.manifest, parity=first.differences)

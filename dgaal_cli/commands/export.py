@@ -39,7 +39,8 @@ def export(
         from dgaal_cli.api.export import export as run
 
     chosen = {"onnx": onnx, "torchscript": torchscript}
-    formats = [name for name, is_requested in chosen.items() if is_requested] or list(chosen)
+    default = list(chosen) if config.encoder.source == "pixels" else ["onnx"]
+    formats = [name for name, is_requested in chosen.items() if is_requested] or default
     result = run(
         workspace,
         config,

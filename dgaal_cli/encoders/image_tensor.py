@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.images import Pixels
-from dgaal_cli.encoders.base import Normalization
+from dgaal_cli.encoders.base import FloatArray, Normalization
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R 601, as Pillow converts color to gray."""
 
 
@@ -29,14 +29,21 @@ class ImageTensor:
         """Return the tensor of uint8 RGB images ``(N, S, S, 3)``."""
         values: npt.NDArray[Any] = images
         if self.channels == 1:
-            values = (images @ _LUMINANCE)[..., None]
+            values = (images @ LUMINANCE)[..., None]
             values = np.rint(values) if self.dtype == "uint8" else values
         elif self.channel_order == "BGR":
             values = images[..., ::-1]
-        if self.normalization is not None:
-            gain = 1 / (255 * np.asarray(self.normalization.deviation))
-            offset = np.asarray(self.normalization.mean) * 255 * gain
-            values = values * gain.astype(np.float32) - offset.astype(np.float32)
+        gain, offset = self.scale()
+        if gain is not None and offset is not None:
+            values = values * gain - offset
         if self.layout == "NCHW":
             values = values.transpose(0, 3, 1, 2)
         return np.ascontiguousarray(values, self.dtype)
+
+    def scale(self) -> tuple[FloatArray | None, FloatArray | None]:
+        """Return gain and offset (C,) of the normalization ``values * gain - offset``, if any."""
+        if self.normalization is None:
+            return None, None
+        gain = 1 / (255 * np.asarray(self.normalization.deviation))
+        offset = np.asarray(self.normalization.mean) * 255 * gain
+        return gain.astype(np.float32), offset.astype(np.float32)

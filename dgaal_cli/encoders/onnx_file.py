@@ -39,10 +39,15 @@ _RANGES = {
 
 def build(settings: EncoderConfig, *, image_size: int, channels: int) -> PretrainedEncoder:
     """Build the encoder: see ``registry.load_encoder``."""
-    path = Path(settings.source)
-    data = read_model(path, wanted="an ONNX file", remedy="check the path, or export the model")
+    data = content_of(settings)
     build_from = read_exported if _is_exported(data) else from_bytes
     return build_from(data, settings, image_size=image_size, channels=channels)
+
+
+def content_of(settings: EncoderConfig) -> bytes:
+    """Return the content of the file."""
+    path = Path(settings.source)
+    return read_model(path, wanted="an ONNX file", remedy="check the path, or export the model")
 
 
 def _is_exported(data: bytes) -> bool:

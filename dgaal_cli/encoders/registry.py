@@ -109,6 +109,17 @@ def recipe_of(settings: EncoderConfig) -> "Recipe | None":
     return _function(recipe)(settings) if recipe else None
 
 
+def encoder_file(settings: EncoderConfig) -> bytes:
+    """Return the ONNX file of a pretrained encoder that was loaded before.
+
+    Raises:
+        DgaalError: See ``load_encoder``.
+    """
+    recipe = recipe_of(settings)
+    name = "compiled:compiled" if recipe is not None else "onnx_file:content_of"
+    return _function(f"dgaal_cli.encoders.{name}")(settings if recipe is None else recipe)
+
+
 def download_weights(settings: EncoderConfig) -> None:
     """Download the weights of an encoder if its kind has a place for them; needs the network.
 

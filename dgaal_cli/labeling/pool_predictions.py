@@ -60,6 +60,8 @@ def write_pool_predictions(workspace: Workspace, config: Config, *, threads: int
     is_of_features = known is not None and known.sampler_sha == OF_FEATURES
     if known is not None and is_of_features and known.round > artifact.manifest.round:
         return len(known.items)  # the sampler is older
+    if artifact.manifest.encoder is not None:  # a query by features brings predictions
+        return 0 if known is None else len(known.items)
     outputs = {info.name for info in artifact.manifest.outputs}
     if not {"score", "probabilities", "features"} <= outputs:
         raise ArtifactError(f"{artifact.name} does not return features and probabilities")

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from dgaal_cli.artifacts.engines.base import Engine
 from dgaal_cli.data.batches import DecodedBatch
-from dgaal_cli.data.decode_stream import decode_stream
-from dgaal_cli.data.decoders.base import Rendering
+from dgaal_cli.data.decode_stream import decode_to
+from dgaal_cli.data.decoders.base import Framing, Rendering
+from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.sources.base import Entry, FileBytes
 from dgaal_cli.errors import ArtifactError
 from dgaal_cli.scoring.rows import FloatArray, Rows
@@ -64,16 +65,8 @@ def score_entries(
     Raises:
         ArtifactError: A score is not finite.
     """
-    stream = decode_stream(
-        entries,
-        size=manifest.input_size,
-        channels=manifest.channels,
-        workers=workers,
-        chunk=batch,
-        hashes=False,
-        reduces=reduces,
-        rendering=Rendering(manifest.sample_range),
-    )
+    shape = input_shape(manifest, reduces=reduces)
+    stream = decode_to(shape, entries, workers=workers, chunk=batch)
     with contextlib.closing(stream):
         engine, batches = _started(start_engine, stream)
         waiting: deque[tuple[DecodedBatch, Future[_Outputs]]] = deque()
@@ -89,6 +82,22 @@ def score_entries(
                     yield _scored(*waiting.popleft(), manifest, with_features=with_features)
             finally:
                 calls.shutdown(wait=True, cancel_futures=True)
+
+
+def input_shape(manifest: Manifest, *, reduces: bool) -> Shape:
+    """Return the shape of the images that a model takes; ``reduces`` is not for encoders."""
+    facts = manifest.encoder
+    framing = None
+    if facts is not None:
+        framing = Framing(manifest.input_size, facts.share, facts.interpolation)
+    return Shape(
+        side=manifest.input_size,
+        channels=manifest.channels,
+        hashes=False,
+        reduces=reduces and framing is None,
+        framing=framing,
+        rendering=Rendering(manifest.sample_range),
+    )
 
 
 def _started(

@@ -6,16 +6,13 @@ import shutil
 import numpy as np
 import pytest
 from class_labels import as_label
-from label_workspaces import make_workspace
-from onnx_models import WIDTH, image_model
-from PIL import Image
+from feature_workspaces import NAMES, feature_workspace
+from onnx_models import WIDTH
 
-from dgaal_cli.api.export import export
-from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.train import train
 from dgaal_cli.data import pool
-from dgaal_cli.errors import ConfigError, InputDataError, UsageError
+from dgaal_cli.errors import ConfigError, InputDataError
 from dgaal_cli.events import Warned, ignore
 from dgaal_cli.features.cache import cache_folder
 from dgaal_cli.features.herding import max_herding
@@ -29,40 +26,10 @@ from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
 
-NAMES = [f"{number:02d}.png" for number in range(24)]
-
 
 @pytest.fixture
 def workspace(tmp_path):
-    """Return a workspace of 12 dark and 12 bright images, eight of which have their label."""
-    root = make_workspace(tmp_path / "w", NAMES)
-    rng = np.random.default_rng(0)
-    for number, name in enumerate(NAMES):
-        level = 60 if number % 2 else 180
-        pixels = rng.integers(level - 40, level + 40, (20, 20, 3))
-        Image.fromarray(pixels.astype(np.uint8)).save(root / "pool" / name)
-    (root / "labels.db").unlink()
-    (root / "dgaal.toml").unlink()
-    (root / "model.onnx").write_bytes(image_model())
-    request = InitRequest(
-        root=root,
-        pool=str(root / "pool"),
-        base=root,
-        classes=("bright", "dark"),
-        query_size=4,
-        encoder="model.onnx",
-        method="margin",
-    )
-    made = init(request).workspace
-    with open_store(made) as store:
-        uids = [record.uid for record in store.classes()]
-        store.import_labels(
-            [
-                ImportedLabel(sample_id=name, label=as_label(uids[at % 2]), annotator="a")
-                for at, name in enumerate(NAMES[:8])
-            ]
-        )
-    return made
+    return feature_workspace(tmp_path / "w")
 
 
 def trained(workspace, *, is_fresh=False):
@@ -209,12 +176,6 @@ def test_a_test_source_without_one_image_that_can_be_encoded_is_refused(workspac
 def test_methods_that_draw_are_refused_by_name(workspace):
     with pytest.raises(ConfigError, match=r"'gaal' learns from pixels.*use --encoder pixels"):
         configuration(workspace, "method=gaal")
-
-
-def test_export_is_refused_because_the_encoder_would_be_missing(workspace):
-    with pytest.raises(UsageError, match=r"features of encoder .*cannot be exported yet") as found:
-        export(workspace, configuration(workspace), formats=("onnx",))
-    assert found.value.exit_code == 2
 
 
 def test_each_trained_model_is_measured_on_the_audited_images(workspace):
