@@ -60,11 +60,12 @@ def start_screen(
 
         gallery = Gallery(os.environ)
     mode = choose_mode(images, os.environ)
+    setting = "half" if images.startswith("half") else config.label.glyphs
     is_palette = images == "auto" and mode is Mode.HALF256
     settings = Settings(
         mode=mode,
         grid_floor=config.label.grid_floor,
-        glyphs=choose_glyphs(config.label.glyphs, os.environ),
+        glyphs=choose_glyphs(setting, os.environ),
         task=config.task,
         advice="256 colors; more: set COLORTERM" if is_palette else "",
         gate_s=config.label.gate_ms / 1000,
