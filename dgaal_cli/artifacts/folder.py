@@ -77,7 +77,8 @@ def write_artifacts(
             the same as the network; nothing was written.
         StorageError: The folder cannot be written; the files in it are unchanged.
     """
-    _require_packages(formats, is_quantized=is_quantized)
+    if any(isinstance(job, ExportJob) for job in jobs):
+        _require_packages(formats, is_quantized=is_quantized)
     prepared = [prepare(job, format_, device=device) for job in jobs for format_ in formats]
     if is_quantized:
         prepared += [

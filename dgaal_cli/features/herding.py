@@ -10,6 +10,7 @@ landmarks and, for the critic, in the labels; a matrix has at most ``BLOCK`` tim
 there are landmarks, or ``kernel.MAX_KEPT`` if it saves computing values again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from dgaal_cli.features.kernel import (
     blocks,
     kernel_for,
     sample,
+    squared_distances,
 )
 from dgaal_cli.features.lazy_greedy import TIE, pick_greedily
 
@@ -43,6 +45,42 @@ class Picks:
     """Value of each pick when it was picked; higher is better."""
     scores: Floats
     """(N,): value of each row before the first pick; that of labeled rows has no meaning."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LandmarkScore:
+    """Value of any row x: ``sum of w_l max(k(x, l) - f_l, 0)`` over landmarks l."""
+
+    points: Floats
+    """(L, D): landmarks."""
+    width: float
+    """Of the Gaussian kernel."""
+    weights: Floats
+    """(L,)."""
+    floors: Floats
+    """(L,), 0..1."""
+
+    def __call__(self, rows: Floats) -> Floats:
+        """Return the values (n,) of rows (n, D)."""
+        values = np.exp(squared_distances(rows, self.points) * (-0.5 / self.width**2))
+        return np.maximum(values - self.floors, 0.0) @ self.weights
+
+
+def landmark_score(
+    pick: Callable[..., Picks],
+    rows: FeatureRows,
+    ids: Ids,
+    labeled: Ids,
+    *,
+    weights: Floats | None = None,
+) -> LandmarkScore:
+    """Return the values before the first pick of ``max_herding`` or ``kernel_herding``.
+
+    They are those in ``Picks.scores``, for any row: what an exported sampler computes.
+    """
+    make = _Coverage if pick is max_herding else _Witness
+    kernel = kernel_for(rows, ids, scale=1.0)
+    return make(rows, kernel, sample(ids, LANDMARKS), labeled, weights).as_landmarks()
 
 
 def max_herding(
@@ -137,6 +175,11 @@ class _Coverage:
     def bounds(self) -> Floats:
         return self._gains
 
+    def as_landmarks(self) -> LandmarkScore:
+        kernel = self._values.kernel
+        points = self._values.landmarks + kernel.origin
+        return LandmarkScore(points, kernel.width, self._shares, self._nearest)
+
     def is_exact(self) -> npt.NDArray[np.bool_]:
         return self._is_current | (self._gains <= TIE)
 
@@ -177,6 +220,7 @@ class _Witness:
         shares = _shares(landmarks, weights)
         shares /= max(shares.sum(), TINY)  # a mean, like that over the labels
         own = kernel.read(rows, landmarks)
+        self._own, self._shares = own, shares
         self._labels = kernel.read(rows, labeled)
         self._pool_means, self._label_sums = np.empty(len(rows)), np.zeros(len(rows))
         self._counted = np.full(len(rows), len(labeled))
@@ -186,6 +230,12 @@ class _Witness:
             self._pool_means[part] = kernel(points, own) @ shares
             for some in blocks(len(labeled)):
                 self._label_sums[part] += kernel(points, self._labels[some]).sum(axis=1)
+
+    def as_landmarks(self) -> LandmarkScore:
+        points = np.concatenate([self._own, self._labels]) + self._kernel.origin
+        of_labels = np.full(len(self._labels), -1 / max(1, len(self._labels)))
+        weights = np.concatenate([self._shares, of_labels])
+        return LandmarkScore(points, self._kernel.width, weights, np.zeros(len(weights)))
 
     def bounds(self) -> Floats:
         return self._pool_means - self._label_sums / max(1, len(self._labels))

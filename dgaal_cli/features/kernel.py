@@ -63,8 +63,8 @@ class LandmarkValues:
             kernel: Kernel.
             landmarks: Positions (L,) in the rows.
         """
-        self._rows, self._kernel = rows, kernel
-        self._landmarks = kernel.read(rows, landmarks)
+        self._rows, self.kernel = rows, kernel
+        self.landmarks = kernel.read(rows, landmarks)
         self._kept: Floats | None = None
         if len(rows) * len(landmarks) <= MAX_KEPT:
             kept = np.empty((len(rows), len(landmarks)))
@@ -77,7 +77,7 @@ class LandmarkValues:
         return self._computed(which) if self._kept is None else self._kept[which]
 
     def _computed(self, which: "slice | Ids") -> Floats:
-        return self._kernel(self._kernel.read(self._rows, which), self._landmarks)
+        return self.kernel(self.kernel.read(self._rows, which), self.landmarks)
 
 
 def kernel_for(rows: FeatureRows, ids: Ids, *, scale: float) -> GaussianKernel:

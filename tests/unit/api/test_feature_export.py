@@ -1,97 +1,171 @@
-"""Exporting a round on features: encoder and task model in one file."""
+"""Files of encoder, task model and sampler: they score images as the workspace ranks them."""
 
-import csv
-import dataclasses
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from feature_workspaces import NAMES, feature_workspace
+from class_labels import as_label
+from label_workspaces import make_workspace
+from onnx import TensorProto
 from onnx_models import image_model
+from PIL import Image
 
-from dgaal_cli.api import feature_exports
 from dgaal_cli.api.export import export
-from dgaal_cli.api.train import train
+from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.api.query import query
+from dgaal_cli.api.score import score
 from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.events import Warned
 from dgaal_cli.methods.configuration import configuration
-from dgaal_cli.rounds.load_round import load_round
+from dgaal_cli.scoring.options import ScoreOptions
 from dgaal_cli.store.open import open_store
-from dgaal_cli.training.classifier import predict
+from dgaal_cli.store.records import ImportedLabel
+
+NAMES = [f"{number:03d}.png" for number in range(40)]
+CLASSES = ("cat", "dog", "owl")
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    return feature_workspace(tmp_path / "w")
+def make(tmp_path):
+    def made(method="dgaal", labels=12, model=None, **settings):
+        """Return a workspace: dark images are cats, striped ones dogs; nothing is an owl."""
+        root = make_workspace(tmp_path / "w", NAMES, side=20)
+        generator = np.random.default_rng(0)
+        for number, name in enumerate(NAMES):
+            pixels = generator.integers(20, 90, (20 + number % 3, 20, 3), np.uint8)
+            if number % 2:
+                pixels[:, ::4] += 160
+            Image.fromarray(pixels).save(root / "pool" / name)
+        (root / "labels.db").unlink()
+        (root / "dgaal.toml").unlink()
+        (root / "model.onnx").write_bytes(model or image_model())
+        request = InitRequest(
+            root=root,
+            pool=str(root / "pool"),
+            base=root,
+            classes=CLASSES,
+            query_size=4,
+            encoder="model.onnx",
+            method=method,
+        )
+        workspace = init(request).workspace
+        with open_store(workspace) as store:
+            uids = [record.uid for record in store.classes()]
+            store.import_labels(
+                [
+                    ImportedLabel(sample_id=NAMES[n], label=as_label(uids[n % 2]), annotator="a")
+                    for n in range(labels)
+                ]
+            )
+        return workspace, configuration(workspace, *(f"{k}={v}" for k, v in settings.items()))
+
+    return made
 
 
-def exported(workspace, *settings, **options):
-    config = configuration(workspace, *settings)
-    train(workspace, config)
-    return export(workspace, config, formats=["onnx"], **options)
+def exported(workspace, config):
+    """Export; return the messages."""
+    said = []
+
+    def listen(event):
+        if isinstance(event, Warned):
+            said.append(event.message)
+
+    export(workspace, config, formats=("onnx",), listener=listen, device="cpu")
+    return said
 
 
-def score_without_torch(workspace, *options):
-    """Score the pool by a process in which torch cannot be imported; return the rows by id."""
-    table = workspace.root / "table.csv"
-    model = workspace.artifacts_path / "sampler.onnx"
-    program = (
-        "import sys; sys.modules['torch'] = None; from dgaal_cli.cli import main; sys.exit(main())"
+def table(workspace):
+    path = workspace.root / "ranked.csv"
+    score(
+        str(workspace.root / "pool"),
+        artifact=workspace.artifacts_path / "sampler.onnx",
+        base=workspace.root,
+        output=path,
+        options=ScoreOptions(workers=1, device="cpu", threads=1),
     )
-    command = ["score", str(workspace.root / "pool"), "-a", str(model), "-o", str(table), *options]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    with table.open(newline="") as stream:
-        return {row["id"]: row for row in csv.DictReader(stream)}
+    rows = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
+    return {row["id"]: row for row in rows}
 
 
-def predicted(workspace, *settings):
-    """Return T's probabilities (N, 2) of the pool in this process."""
-    config = configuration(workspace, *settings)
-    with open_store(workspace) as store:
-        trained = load_round(workspace, config, store)
-    data = trained.bench.data
-    return predict(trained.method.classifier, data.inputs, data.device).probabilities
+@pytest.mark.parametrize(
+    ("method", "form"),
+    [("dgaal", "coverage"), ("dgaal", "kernel"), ("maxherding", "auto"), ("kernel-critic", "auto")],
+)
+def test_sampler_scores_images_as_the_query_ranks_them(make, method, form):
+    workspace, config = make(method, **{"discriminator.form": form})
+    exported(workspace, config)
+    scores = table(workspace)
+    asked = query(workspace, config)
+    first, item = asked.entries[0], asked.items[0]
+    assert scores[item.sample_id]["score"] == pytest.approx(first.score, abs=1e-4)
+    with open_store(workspace, read_only=True) as store:
+        unanswered = {i.sample_id for i in store.items()} - set(NAMES[:12])
+    best = max(unanswered, key=lambda name: scores[name]["score"])
+    assert best == item.sample_id
 
 
-@pytest.mark.parametrize("crop", ["squash", "center"])
-def test_scores_of_the_file_are_those_of_the_round_without_torch(workspace, crop):
-    settings = (f"features.crop={crop}", "features.dtype=float32")
-    exported(workspace, *settings)
-    rows = score_without_torch(workspace)
-    probabilities = predicted(workspace, *settings)
-    assert sorted(rows) == NAMES
-    scores = np.array([float(rows[name]["score"]) for name in NAMES])
-    expected = 1 - np.abs(probabilities[:, 0] - probabilities[:, 1])
-    np.testing.assert_allclose(scores, expected, atol=1e-4)
-    assert np.ptp(expected) > 1e-2
-    classes = [rows[name]["predicted"] for name in NAMES]
-    assert classes == [("bright", "dark")[best] for best in probabilities.argmax(axis=1)]
+@pytest.mark.parametrize("method", ["margin", "entropy", "least-confidence"])
+def test_sampler_of_a_rule_on_probabilities(make, method):
+    workspace, config = make(method)
+    exported(workspace, config)
+    rows = table(workspace).values()
+    predicted = {row["id"]: row["predicted"] for row in rows}
+    right = [predicted[name] == CLASSES[n % 2] for n, name in enumerate(NAMES)]
+    assert np.mean(right) > 0.9
+    confidence = np.array([row["confidence"] for row in rows])
+    scores = np.array([row["score"] for row in rows])
+    # With two classes that have labels, all three rank by the distance from one half.
+    assert np.corrcoef(np.argsort(np.argsort(-confidence)), np.argsort(np.argsort(scores)))[
+        0, 1
+    ] == pytest.approx(1)
 
 
-def test_the_best_rows_alone_are_the_best_of_all(workspace):
-    exported(workspace)
-    rows = score_without_torch(workspace)
-    best = sorted(rows, key=lambda name: -float(rows[name]["score"]))[:3]
-    assert [*score_without_torch(workspace, "--top", "3")] == best
+MODELS = {
+    "channels last": image_model(("N", 16, 16, 3)),
+    "blue first, 0 to 255": image_model(
+        metadata={
+            "Image.BitmapPixelFormat": "Bgr8",
+            "Image.NominalPixelRange": "NominalRange_0_255",
+        }
+    ),
+    "uint8": image_model(("N", 16, 16, 3), dtype=TensorProto.UINT8, scale=0.01),
+    "gray": image_model(("N", 1, 16, 16)),
+    "float16": image_model(dtype=TensorProto.FLOAT16),
+    "map": image_model(outputs=("map",)),
+}
 
 
-def test_the_file_states_its_encoder_and_how_it_sees_images(workspace):
-    exported(workspace)
-    manifest = read_artifact(workspace.artifacts_path / "sampler.onnx").manifest
-    assert manifest.encoder.source == "model.onnx"
-    assert (manifest.resize_rule, manifest.input_size, manifest.encoder.share) == ("encoder", 16, 0)
-    assert len(manifest.score_quantiles) == 101
-    assert manifest.parity["7"]["score"] < 1e-4
+@pytest.mark.parametrize("name", MODELS)
+def test_every_form_of_encoder_is_exported_as_it_runs(make, name):
+    workspace, config = make(model=MODELS[name])
+    exported(workspace, config)  # it compares the files with the encoder that runs here
+    assert len(table(workspace)) == len(NAMES)
 
 
-def test_the_model_cards_program_gives_the_score_of_the_table(workspace, monkeypatch):
-    settings = ("features.crop=center",)
-    exported(workspace, *settings)
+def test_the_file_states_its_classes_its_encoder_and_how_it_sees_images(make):
+    workspace, config = make()
+    said = exported(workspace, config)
+    manifest = read_artifact(workspace.artifacts_path / "classifier.onnx").manifest
+    assert manifest.classes == CLASSES
+    assert (manifest.labels, manifest.resize_rule) == (12, "encoder")
+    assert (manifest.encoder.source, manifest.encoder.share) == ("model.onnx", 0)
+    assert any("agrees with the fitted one on" in message for message in said)
+
+
+def test_method_without_a_score_of_single_images_exports_the_task_model_alone(make):
+    workspace, config = make("coreset")
+    said = exported(workspace, config)
+    assert any("'coreset' does not score single images" in message for message in said)
+    assert (workspace.artifacts_path / "classifier.onnx").exists()
+    assert not (workspace.artifacts_path / "sampler.onnx").exists()
+
+
+def test_the_model_cards_program_gives_the_score_of_the_table(make, monkeypatch):
+    workspace, config = make(**{"features.crop": "center"})
+    exported(workspace, config)
     card = (workspace.artifacts_path / "MODEL_CARD.md").read_text()
     assert "The graph contains the encoder `model.onnx`" in card
     program = card.split("## Use `sampler.onnx` from Python")[1].split("```")[1]
@@ -100,49 +174,82 @@ def test_the_model_cards_program_gives_the_score_of_the_table(workspace, monkeyp
     monkeypatch.chdir(workspace.artifacts_path)
     names = {}
     exec(program, names)
-    score = float(score_without_torch(workspace)[NAMES[3]]["score"])
+    score = float(table(workspace)[NAMES[3]]["score"])
     assert float(names["result"]["score"][0]) == pytest.approx(score, abs=1e-6)
 
 
-def test_a_head_that_differs_from_the_round_is_not_written(workspace, monkeypatch):
-    right = feature_exports._head
-
-    def wrong(*arguments):
-        head = right(*arguments)
-        return dataclasses.replace(head, bias=head.bias + np.float32([0.1, 0]))
-
-    monkeypatch.setattr(feature_exports, "_head", wrong)
-    with pytest.raises(CheckFailedError, match="differs by"):
-        exported(workspace)
-    assert not (workspace.artifacts_path / "sampler.onnx").exists()
+def test_changed_file_is_refused(make):
+    workspace, config = make()
+    exported(workspace, config)
+    path = workspace.artifacts_path / "sampler.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Exception, match="its content has changed"):
+        table(workspace)
 
 
-def test_a_method_without_such_a_sampler_exports_its_classifier_and_is_named(workspace):
-    warnings = []
-    result = exported(
-        workspace,
-        "method=coreset",
-        listener=lambda e: warnings.append(e.message) if isinstance(e, Warned) else None,
-    )
-    assert [each.role for each in result.artifacts] == ["classifier"]
-    assert any("'coreset' has no sampler on features" in text for text in warnings)
+def test_export_needs_labels_of_two_classes(make):
+    workspace, config = make(labels=1)
+    with pytest.raises(UsageError, match="labels of two classes"):
+        exported(workspace, config)
 
 
 @pytest.mark.parametrize(
-    ("settings", "formats", "is_quantized", "message"),
+    ("settings", "formats", "int8", "message"),
     [
-        ([], ["torchscript"], False, "is written as ONNX only; use --onnx"),
-        ([], ["onnx"], True, "leave --int8 out"),
-        (["features.crop=tiles"], ["onnx"], False, "set it to squash or center"),
+        ({"features.crop": "tiles"}, ("onnx",), False, "set it to squash or center"),
+        ({}, ("onnx", "torchscript"), False, "is written as ONNX only"),
+        ({}, ("onnx",), True, "--int8 is for networks on pixels"),
     ],
 )
-def test_what_cannot_be_written_is_refused(workspace, settings, formats, is_quantized, message):
-    config = configuration(workspace, *settings)
+def test_what_cannot_be_exported_is_refused(make, settings, formats, int8, message):
+    workspace, config = make(**settings)
     with pytest.raises(UsageError, match=message):
-        export(workspace, config, formats=formats, is_quantized=is_quantized)
+        export(workspace, config, formats=formats, is_quantized=int8)
+    assert not list(workspace.artifacts_path.glob("*.onnx"))
 
 
-def test_an_encoder_with_a_fixed_number_of_images_is_refused_by_name(tmp_path):
-    workspace = feature_workspace(tmp_path / "w", model=image_model((4, 3, 16, 16)))
-    with pytest.raises(CheckFailedError, match="takes 4 images at a time"):
-        exported(workspace)
+def test_encoder_for_a_fixed_number_of_images_is_refused(make):
+    workspace, config = make(model=image_model((1, 3, 16, 16)))
+    with pytest.raises(CheckFailedError, match="a fixed number of images"):
+        exported(workspace, config)
+
+
+def test_control_other_weights_in_the_file_fail_the_check(make, monkeypatch):
+    from dgaal_cli.artifacts import feature_head
+
+    workspace, config = make("margin")
+    added = feature_head.FeatureHead.add_to
+
+    def changed(self, graph, features):
+        outputs = added(self, graph, features)
+        tensor, shape = outputs["probabilities"]
+        half = graph.after("Mul", tensor, graph.constant(0.999))
+        return {**outputs, "probabilities": (half, shape)}
+
+    monkeypatch.setattr(feature_head.FeatureHead, "add_to", changed)
+    with pytest.raises(CheckFailedError, match="probabilities"):
+        exported(workspace, config)
+
+
+def test_export_and_score_run_without_torch(make):
+    workspace, _ = make()
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from dgaal_cli.cli import main; sys.argv = ['dgaal', *sys.argv[1:]]; main()"
+    )
+    for arguments in (
+        ["export", "--onnx", "--device", "cpu"],
+        ["score", "pool", "-o", "out.csv", "--workers", "1", "--device", "cpu"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "-C", ".", *arguments],
+            cwd=workspace.root,
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert len((workspace.root / "out.csv").read_text().splitlines()) == len(NAMES) + 1

@@ -1,0 +1,163 @@
+"""What an exported file computes from an encoder's features, in numpy and as ONNX operations.
+
+The numpy form is the reference that the file is compared with.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dgaal_cli.features.herding import LandmarkScore
+from dgaal_cli.features.kernel import Floats
+from dgaal_cli.task_heads.distill import DistilledHead
+from dgaal_cli.task_heads.logistic import softmax
+from exporters.compose import ComposedGraph
+
+_ABSENT = -1e4
+"""Logit of a class without labels: finite, and its probability is 0."""
+_TINY = 1e-12
+
+Outputs = dict[str, npt.NDArray[np.float32]]
+
+
+class Score(Protocol):
+    """A score of each image; higher = ask first."""
+
+    def of(self, features: Floats, probabilities: Floats) -> Floats:
+        """Return the scores (n,) for features (n, D) and probabilities (n, C)."""
+        ...
+
+    def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:
+        """Add the operations; return the tensor of the scores ``(N, 1)``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtScore:
+    """A score of the task model's probabilities alone."""
+
+    kind: Literal["margin", "entropy", "least-confidence"]
+    classes: int
+
+    def of(self, features: Floats, probabilities: Floats) -> Floats:  # noqa: ARG002
+        """See ``Score``; the entropy is in nats."""
+        if self.kind == "entropy":
+            logs = np.log(np.maximum(probabilities, _TINY))
+            return -(probabilities * logs).sum(axis=1)
+        highest = np.partition(probabilities, -2, axis=1)[:, -2:]
+        other = highest[:, 0] if self.kind == "margin" else 0.0
+        return 1.0 - highest[:, 1] + other
+
+    def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:  # noqa: ARG002
+        """See ``Score``."""
+        if self.kind == "entropy":
+            floor = graph.constant(_TINY)
+            logs = graph.after("Log", graph.after("Max", probabilities, floor))
+            return graph.after(
+                "Neg", _sum(graph, graph.after("Mul", probabilities, logs), self.classes)
+            )
+        two = graph.constant([2], np.int64)
+        highest = graph.after("TopK", probabilities, two)
+        signs = [[1.0], [-1.0 if self.kind == "margin" else 0.0]]
+        certain = graph.after("MatMul", highest, graph.constant(signs))
+        return graph.after("Sub", graph.constant(1.0), certain)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoverageScore:
+    """What an image is worth to a rule that compares features: see ``LandmarkScore``."""
+
+    mean: Floats
+    """(D,)."""
+    deviation: Floats
+    """(D,): features are standardized by both, then scaled to length 1."""
+    landmarks: LandmarkScore
+
+    def of(self, features: Floats, probabilities: Floats) -> Floats:  # noqa: ARG002
+        """See ``Score``."""
+        return self.landmarks(_unit((features - self.mean) / self.deviation))
+
+    def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:  # noqa: ARG002
+        """See ``Score``."""
+        own, points = self.landmarks, self.landmarks.points
+        rows = graph.after("Sub", features, graph.constant(self.mean))
+        rows = graph.after("Div", rows, graph.constant(self.deviation))
+        rows = _added_unit(graph, rows, points.shape[1])
+        products = graph.after("MatMul", rows, graph.constant(points.T))
+        squares = _sum(graph, graph.after("Mul", rows, rows), points.shape[1])
+        squares = graph.after("Add", squares, graph.constant((points**2).sum(axis=1)[None]))
+        doubled = graph.after("Add", products, products)
+        distances = graph.after("Relu", graph.after("Sub", squares, doubled))
+        scaled = graph.after("Mul", distances, graph.constant(-0.5 / own.width**2))
+        values = graph.after("Exp", scaled)
+        above = graph.after("Relu", graph.after("Sub", values, graph.constant(own.floors[None])))
+        return graph.after("MatMul", above, graph.constant(own.weights[:, None]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureHead:
+    """A distilled task model, and the score of a sampler if there is one."""
+
+    distilled: DistilledHead
+    score: Score | None
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.distilled.head.bias)
+
+    def run(self, features: npt.NDArray[Any]) -> Outputs:
+        """Compute the outputs for features (n, D)."""
+        rows = features.astype(np.float64)
+        own, head = self.distilled.components, self.distilled.head
+        points = _unit((rows - own.center) @ own.axes[:, : len(head.weights)])
+        logits = np.sqrt(len(head.weights)) * points @ head.weights + self._bias
+        probabilities = softmax(logits)
+        found = {"probabilities": probabilities}
+        if self.score is None:
+            found["logits"] = logits
+        else:
+            found |= {"score": self.score.of(rows, probabilities), "features": rows}
+        return {name: values.astype(np.float32) for name, values in found.items()}
+
+    def add_to(self, graph: ComposedGraph, features: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Add the operations; return tensor and shape for one image of each output."""
+        own, head = self.distilled.components, self.distilled.head
+        width = len(head.weights)
+        rows = graph.after("Sub", features, graph.constant(own.center))
+        rows = graph.after("MatMul", rows, graph.constant(own.axes[:, :width]))
+        rows = _added_unit(graph, rows, width)
+        weights = graph.constant(np.sqrt(width) * head.weights)
+        logits = graph.after("MatMul", rows, weights)
+        logits = graph.after("Add", logits, graph.constant(self._bias))
+        probabilities = graph.after("Softmax", logits, axis=1)
+        if self.score is None:
+            outputs = {"logits": (logits, (self.classes,))}
+            return {**outputs, "probabilities": (probabilities, (self.classes,))}
+        score = self.score.add_to(graph, features, probabilities)
+        score = graph.after("Reshape", score, graph.constant([-1], np.int64))
+        return {
+            "score": (score, ()),
+            "probabilities": (probabilities, (self.classes,)),
+            "features": (features, (len(own.center),)),
+        }
+
+    @property
+    def _bias(self) -> Floats:
+        return np.maximum(self.distilled.head.bias, _ABSENT)
+
+
+def _unit(rows: Floats) -> Floats:
+    return rows / np.sqrt((rows**2).sum(axis=1, keepdims=True)).clip(_TINY)
+
+
+def _added_unit(graph: ComposedGraph, rows: str, width: int) -> str:
+    lengths = graph.after("Sqrt", _sum(graph, graph.after("Mul", rows, rows), width))
+    return graph.after("Div", rows, graph.after("Max", lengths, graph.constant(_TINY)))
+
+
+def _sum(graph: ComposedGraph, rows: str, width: int) -> str:
+    """Add the sum (N, 1) of each row, as a product: its bits do not depend on the batch size."""
+    return graph.after("MatMul", rows, graph.constant(np.ones((width, 1))))
