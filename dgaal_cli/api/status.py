@@ -8,6 +8,7 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.data.presence import PoolGoneError, check_pool, folder_of, may_exist
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.methods.registry import has_feature_rule
 from dgaal_cli.rounds.audit_estimate import PoolEstimate, pool_estimate
 from dgaal_cli.rounds.pool_growth import growth_notice
 from dgaal_cli.rounds.resume_state import class_changes
@@ -70,6 +71,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         pool_problem = _pool_problem(workspace, config, store, counts.items)
         growth = "" if pool_problem else growth_notice(workspace, config, store)
         asks_at_once = config.label.at_once and store.last_query() is None
+    needs_training = config.encoder.source == "pixels" or not has_feature_rule(config)
     hindrance = _hindrance(workspace, state, classes)
     artifacts = workspace.artifacts_path
     names = sorted(p.name for p in artifacts.iterdir()) if artifacts.is_dir() else []
@@ -89,7 +91,13 @@ def status(workspace: Workspace, config: Config) -> Status:
         pool_problem=pool_problem,
         growth=growth,
         hindrance=hindrance,
-        next_step=_next_step(state, counts, hindrance=hindrance, asks_at_once=asks_at_once),
+        next_step=_next_step(
+            state,
+            counts,
+            hindrance=hindrance,
+            asks_at_once=asks_at_once,
+            needs_training=needs_training,
+        ),
     )
 
 
@@ -119,10 +127,13 @@ def _hindrance(workspace: Workspace, state: RoundState, classes: Sequence[ClassR
         return "the record of its start is damaged"
 
 
-def _next_step(state: RoundState, counts: Counts, *, hindrance: str, asks_at_once: bool) -> str:
+def _next_step(
+    state: RoundState, counts: Counts, *, hindrance: str, asks_at_once: bool, needs_training: bool
+) -> str:
     """Return the next command; ``train --fresh`` where ``train`` would refuse.
 
-    Without labels, ``label`` comes first if it ``asks_at_once``.
+    Without labels, ``label`` comes first if it ``asks_at_once``. A method that chooses by features
+    ``needs_training`` neither for a query nor for an export.
     """
     is_lost = bool(state.damage) and state.trained is None and not state.is_midway
     if hindrance or (state.step == "train" and is_lost):
@@ -130,4 +141,7 @@ def _next_step(state: RoundState, counts: Counts, *, hindrance: str, asks_at_onc
     is_begun = state.trained is not None or state.is_midway or counts.labeled > 0
     if state.step == "train" and asks_at_once and not is_begun:
         return "label"
-    return "export" if state.step == "query" and not counts.unlabeled else state.step
+    step = state.step
+    if step == "train" and not needs_training and not state.is_midway:
+        step = "query"
+    return "export" if step == "query" and not counts.unlabeled else step

@@ -284,6 +284,11 @@ def load_id_scores(name: str) -> "IdScores | None":
     return _load(function) if function else None
 
 
+def has_feature_rule(config: "Config") -> bool:
+    """Return whether the configured method chooses from features, without a training."""
+    return bool((kernel_form(config) or METHODS[config.method]).feature_rule)
+
+
 def load_feature_rule(config: "Config") -> "FeatureRule | None":
     """Return the rule by which the configured method chooses from features; None if it has none."""
     rule = (kernel_form(config) or METHODS[config.method]).feature_rule

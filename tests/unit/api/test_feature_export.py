@@ -16,6 +16,7 @@ from dgaal_cli.api.export import export
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.score import score
+from dgaal_cli.api.status import status
 from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.events import Warned
@@ -187,6 +188,19 @@ def test_changed_file_is_refused(make):
     path.write_bytes(data)
     with pytest.raises(Exception, match="its content has changed"):
         table(workspace)
+
+
+@pytest.mark.parametrize(
+    ("method", "labels", "step"),
+    [
+        ("dgaal", 12, "query"),
+        ("dgaal", 40, "export"),
+        ("margin", 12, "train"),
+    ],
+)
+def test_status_names_no_training_where_none_is_needed(make, method, labels, step):
+    workspace, config = make(method, labels=labels)
+    assert status(workspace, config).next_step == step
 
 
 def test_export_needs_labels_of_two_classes(make):
