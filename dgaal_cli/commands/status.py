@@ -167,9 +167,11 @@ def _state_line(found: "Status") -> str:
         return f"round {state.number} is trained; its query is not chosen yet"
     if state.damage and state.trained is None:
         return f"round {state.number} must be trained again; that changes no label"
-    if found.next_step in ("query", "export"):
-        return f"round {state.number} needs no training; its query is not chosen yet"
-    return f"round {state.number} is ready for training"
+    needs_none = found.next_step in ("query", "export")
+    ready = (
+        "needs no training; its query is not chosen yet" if needs_none else "is ready for training"
+    )
+    return f"round {state.number} {ready}"
 
 
 def _document(found: "Status") -> dict[str, Any]:
