@@ -4,8 +4,8 @@ Run ``DATA=SOURCE python benchmarks/bench_label_errors.py [--cache FOLDER] [--se
 source has a correct label for each image. Each seed takes the labels of some images and replaces a
 share of them by another class, drawn uniformly. The table shows the precision of as many images as
 were changed, the worst first; the share of changed labels among the suspects, and of suspects among
-the changed labels. cleanlab ranks and filters the same probabilities, if it is installed (``pip install
-cleanlab``). A random re-check finds the share that was changed.
+the changed labels. cleanlab ranks and filters the same probabilities, if it is installed (``pip
+install cleanlab``). A random re-check finds the share that was changed.
 """
 
 import argparse
