@@ -29,7 +29,10 @@ GRID = (
         "confirm", "Confirm page", "label the unmarked images with their guesses", "enter", "⏎"
     ),
     _action(
-        "select", "Select", "select the image, or not: a class key labels all selected ones", "s"
+        "select",
+        "Select",
+        "select the image, or not: a class key labels all selected ones",
+        "s insert",
     ),
     _action("wrong", "Wrong", "mark or unmark the image: the label screen asks it", "space"),
     _action(
@@ -41,8 +44,8 @@ GRID = (
     _CANNOT_TELL,
     _action("undo", "Undo page", "undo the last page"),
     _action("all", "All wrong", "mark the guesses of the whole page; corrections stay", "A a"),
-    _action("select_all", "Select all", "select the whole page, or nothing", "S"),
-    _action("preview", "Preview", "show the image under the cursor large, or not", "v"),
+    _action("select_all", "Select all", "select the whole page, or nothing", "S ctrl+a"),
+    _action("preview", "Preview", "show the image under the cursor large, or not", "v f3"),
     _action(
         "unsure",
         "All images",

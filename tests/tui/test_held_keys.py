@@ -97,7 +97,7 @@ async def test_held_escape_drops_no_corrections(terminal):
 async def test_held_enter_does_not_close_the_new_keys_dialog(terminal):
     async with terminal(guess=3, hints=True) as t:
         with open_store(t.workspace.store_path) as store:
-            store.add_class("ten")
+            store.retire_class(store.class_by_name("nine").uid)
         t.clock.now += 1
         await t.pilot.press("enter")
         await t.until(lambda: isinstance(t.app.screen, NewKeysDialog))
