@@ -82,6 +82,8 @@ class Terminal:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.settle()
+            await self.pilot.pause()  # a late layout may draw the image again
+            await self.settle()
             self.clock.now += 1
             await self.pilot.press(key)
             await self.pilot.pause()
