@@ -31,7 +31,7 @@ def export(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Export sampler, generator and classifier of the last trained round; verify each first."""
+    """Export sampler, generator and classifier as files; verify each first."""
     context: Context = ctx.obj
     workspace = context.workspace()
     config = context.config()

@@ -24,7 +24,7 @@ from dgaal_cli.features.kernel import Floats, Ids, blocks
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
 from dgaal_cli.methods.registry import load_feature_rule
-from dgaal_cli.rounds.pool_labels import label_columns
+from dgaal_cli.rounds.pool_labels import training_columns
 from dgaal_cli.rounds.pool_rows import pool_rows, rows_to_compare
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.task_heads.distill import distill
@@ -106,7 +106,7 @@ class _Fitted:
         self.classes = list(store.classes())
         items = [item for item in store.items() if item.state == "ok" and not item.is_synthetic]
         every = np.array([item.item_id for item in items], np.int64)
-        labels = label_columns(config, store, self.classes, every)
+        labels = training_columns(config, store, self.classes, every)
         if len(np.unique(labels[labels >= 0])) < 2:
             raise UsageError(
                 "nothing to export yet: the task model needs labels of two classes; label more "

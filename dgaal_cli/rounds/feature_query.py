@@ -16,10 +16,9 @@ from dgaal_cli.features.kernel import FeatureRows, Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
 from dgaal_cli.rounds.audit_draw import Predicted
-from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
-from dgaal_cli.rounds.pool_labels import label_columns
+from dgaal_cli.rounds.pool_labels import training_columns
 from dgaal_cli.rounds.pool_model import PoolModel
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
 from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows, rows_to_compare
@@ -80,9 +79,7 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
             count=count,
         )
         pool = _Pool.read(workspace, config, store, open_ids, is_urgent=is_urgent, emit=emit)
-        labels = label_columns(config, store, classes, pool.ids)
-        audited = [image.item_id for image in audited_images(store)]
-        labels[np.isin(pool.ids, audited)] = -1  # they measure the model
+        labels = training_columns(config, store, classes, pool.ids)
         model, answers = None, None
         if len(np.unique(labels[labels >= 0])) >= 2:
             model = pool.model(labels, classes)

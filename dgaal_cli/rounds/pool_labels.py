@@ -7,6 +7,7 @@ import numpy as np
 from dgaal_cli.config.schema import Config
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.ids import ItemId
+from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tasks.registry import load_task
@@ -21,4 +22,13 @@ def label_columns(config: Config, store: Store, classes: Sequence[ClassRecord], 
         label = verdicts.get(ItemId(item))
         uid = text.single_class(label) if label else None
         columns[position] = -1 if uid is None else column.get(uid, -1)
+    return columns
+
+
+def training_columns(
+    config: Config, store: Store, classes: Sequence[ClassRecord], items: Ids
+) -> Ids:
+    """Return ``label_columns`` without audited images: they measure the task model."""
+    columns = label_columns(config, store, classes, items)
+    columns[np.isin(items, [image.item_id for image in audited_images(store)])] = -1
     return columns

@@ -21,6 +21,7 @@ from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.events import Warned
 from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.rounds.audit_entries import is_audit
 from dgaal_cli.scoring.options import ScoreOptions
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
@@ -154,6 +155,26 @@ def test_the_file_states_its_classes_its_encoder_and_how_it_sees_images(make):
     assert (manifest.labels, manifest.resize_rule) == (12, "encoder")
     assert (manifest.encoder.source, manifest.encoder.share) == ("model.onnx", 0)
     assert any("agrees with the fitted one on" in message for message in said)
+
+
+def test_audited_labels_do_not_teach_the_exported_model(make):
+    workspace, config = make()
+    asked = query(workspace, config, audit=3)
+    audited = [e.item_id for e in asked.entries if is_audit(e.reason)]
+    assert len(audited) == 3
+    with open_store(workspace) as store:
+        uid = store.class_by_name("owl").uid
+        store.import_labels(
+            [
+                ImportedLabel(sample_id=item.sample_id, label=as_label(uid), annotator="a")
+                for item in asked.items
+                if item.item_id in audited
+            ]
+        )
+    exported(workspace, config)
+    manifest = read_artifact(workspace.artifacts_path / "classifier.onnx").manifest
+    assert manifest.labels == 12
+    assert "owl" not in {row["predicted"] for row in table(workspace).values()}
 
 
 def test_method_without_a_score_of_single_images_exports_the_task_model_alone(make):

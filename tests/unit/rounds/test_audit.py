@@ -187,7 +187,7 @@ def test_wrong_answers_of_audited_images_do_not_change_the_model(audit):
 
 
 def test_a_model_that_learns_audited_images_is_noticed(audit, monkeypatch):
-    monkeypatch.setattr("dgaal_cli.rounds.feature_query.audited_images", lambda _: [])
+    monkeypatch.setattr("dgaal_cli.rounds.pool_labels.audited_images", lambda _: [])
     assert accuracy_after_wrong_answers(audit) > 0.5
 
 
