@@ -5,8 +5,9 @@ has a label for each image. Each seed holds out 35 % of the images for the test,
 rounds of each method on the others without first labels: queries of 10, 10, 20, 40, 80 and 160.
 Accuracy in percent of a linear head, the same for each method; differences to random labels are
 paired by seed, with 95 % intervals of Student's t. ``--by-group`` never divides near-duplicates
-between the two parts, and measures balanced accuracy. ``--own-seeds 10`` also measures the task
-model of ``task_heads.fit`` with the labels of ``dgaal``, for the first seeds.
+between the two parts, and measures balanced accuracy. ``--own dgaal,random`` also measures the
+whole system with their labels: the task model that ``dgaal query`` fits (``--head``),
+beside random labels with the linear head.
 """
 
 import argparse
@@ -26,8 +27,7 @@ from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.methods.registry import REFERENCE
 from dgaal_cli.rounds.in_memory import InMemoryRounds, config_for
 from dgaal_cli.simulation.statistics import estimate
-from dgaal_cli.task_heads.fit import fit
-from dgaal_cli.task_heads.graph import build_graph
+from dgaal_cli.task_heads.refit import PoolHeads
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.device import use_threads
 
@@ -36,7 +36,6 @@ BUDGETS = tuple(np.cumsum(QUERIES).tolist())
 MEAN = slice(0, 5)
 """Budgets of the mean: 10 to 160 labels."""
 METHODS = "random,margin,badge,typiclust,maxherding,dgaal"
-OWN = "dgaal, own T"
 Found = dict[str, dict[int, list[float]]]
 
 
@@ -46,7 +45,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="Folder that keeps the features.")
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--own-seeds", type=int, default=0)
+    parser.add_argument("--own", default="", help="Methods of which T is measured too.")
+    parser.add_argument("--head", default="auto", help="Value of classifier.head for --own.")
     parser.add_argument("--by-group", action="store_true")
     parser.add_argument("--keep", type=Path, help="JSON file of results, to continue later.")
     options = parser.parse_args()
@@ -56,12 +56,14 @@ def main() -> None:
         located(EncoderConfig(source=options.encoder), Path.cwd()), image_size=32, channels=3
     )
     found = kept(options.keep)
+    owned = options.own.split(",") if options.own else []
+    kind = "own T" if options.head == "auto" else f"{options.head} T"
     for seed in range(options.seeds):
         split = Split(rows, labels, groups, seed, encoder, is_balanced=options.by_group)
-        for method in options.methods.split(","):
-            own = found[OWN] if method == "dgaal" and seed < options.own_seeds else None
+        for method in dict.fromkeys([*options.methods.split(","), *owned]):
+            own = found[f"{method}, {kind}"] if method in owned else None
             if seed not in found[method] or (own is not None and seed not in own):
-                found[method][seed] = split.run(method, own)
+                found[method][seed] = split.run(method, options.head, own)
         if options.keep:
             options.keep.write_text(json.dumps(found))
     for name, results in found.items():
@@ -100,13 +102,15 @@ class Split:
         self.features = StandardizedRows.of_pool(self.rows)
         self.score = balanced_accuracy if is_balanced else accuracy
 
-    def run(self, method: str, own: dict[int, list[float]] | None) -> list[float]:
+    def run(self, method: str, head: str, own: dict[int, list[float]] | None) -> list[float]:
         """Return the accuracy at each budget; ``own`` gets that of the own task model."""
         pixels = np.zeros((len(self.rows), 8, 8, 3), np.uint8)
         encoder: dict[str, Any] = {"source": self.encoder.name}
-        settings = {"method": method, "preset": "tiny", "seed": self.seed, "threads": 1}
+        settings: dict[str, Any] = {"method": method, "preset": "tiny", "seed": self.seed}
+        settings["threads"] = 1
         query = {"size": QUERIES[0], "budget": BUDGETS[-1]}
-        config = config_for(pixels, settings | {"encoder": encoder, "query": query})
+        settings |= {"encoder": encoder, "query": query, "classifier": {"head": head}}
+        config = config_for(pixels, settings)
         use_threads(1, useful=1)
         test = self.features.like_pool(self.test)
         rounds = InMemoryRounds(
@@ -118,9 +122,9 @@ class Split:
             encoder=self.encoder,
             is_test_hidden=True,
         )
+        heads = rounds.heads or PoolHeads(self.rows, len(self.classes), config.classifier.head)
         found: list[float] = []
         owned: list[float] = []
-        graph = None if own is None else build_graph(self.rows)
         rounds.train()
         for size in QUERIES:
             rounds.ask(rounds.choose(size))
@@ -132,10 +136,8 @@ class Split:
                 predicted = data.task.guess(data, len(test))
             found.append(self.score(predicted, self.answers))
             if own is not None:
-                model = fit(self.rows, rounds.targets, len(self.classes), graph=graph)
-                owned.append(
-                    self.score(model.probabilities(self.test).argmax(axis=1), self.answers)
-                )
+                probabilities = heads.fit(rounds.targets).probabilities(self.test)
+                owned.append(self.score(probabilities.argmax(axis=1), self.answers))
         if own is not None:
             own[self.seed] = owned
         return found

@@ -54,6 +54,13 @@ def simulate(
     encoder: Annotated[
         str | None, typer.Option(help="Pretrained encoder, or pixels.", metavar="ENCODER")
     ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="Also measure T on features as 'query' fits it: auto, graph; linear = do not.",
+            metavar="HEAD",
+        ),
+    ] = None,
     pool_size: Annotated[int | None, typer.Option(help="Random pool images to use.")] = None,
     test_size: Annotated[int | None, typer.Option(help="Random test images to use.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels: 8, 16, 32, 64.")] = None,
@@ -128,6 +135,7 @@ def simulate(
     changes |= {} if query_size is None else _query_sizes(query_size, rounds)
     given = {key: value for key, value in changes.items() if value is not None}
     assignments = [*extra, *([f"device={device}"] if device else [])]
+    assignments += [f"classifier.head={head}"] if head else []
     config = reduce(merge_assignment, assignments, plan.config)
     if encoder is not None:
         config = config | {"encoder": {"source": encoder}}

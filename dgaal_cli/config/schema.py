@@ -23,6 +23,8 @@ Crop = Literal["squash", "center", "tiles"]
 """How an image becomes the square that an encoder takes."""
 FeatureType = Literal["float16", "float32"]
 """Type of a stored number."""
+Head = Literal["auto", "graph", "linear"]
+"""Kind of the task model on features."""
 
 Positive = Annotated[int, Meta(gt=0, le=1_000_000)]
 """A number of things of which there is at least one."""
@@ -276,6 +278,10 @@ class ClassifierConfig:
     architecture: Literal["vgg-small", "vgg16-bn", "resnet18", "linear-svm"] = "vgg-small"
     """A network, whose width is ``network.classifier_width`` (64 as published), or GAAL's linear
     support vector machine on pixels."""
+    head: Head = "auto"
+    """T on the features of an encoder. "graph" spreads each label over the neighbor graph of the
+    pool; "linear" is a logistic regression whose penalty is chosen by cross-validation; auto takes
+    the better of both, or their mean, as held-out labels decide. On pixels it has no effect."""
     init: Init = "scratch"
     """Initial weights in each round: random, those of the last round, or those of the last round
     shrunk and perturbed. Warm starts lower the accuracy (Ash & Adams 2020); shrinking recovers part

@@ -69,6 +69,11 @@ class StandardizedRows:
         deviation[deviation < _MIN_DEVIATION] = 1
         return cls(stored, (mean + shift).astype(np.float32), deviation.astype(np.float32))
 
+    @property
+    def stored(self) -> StoredRows:
+        """All rows as they are stored: neither chosen nor standardized."""
+        return self._stored
+
     def like_pool(self, others: StoredRows | Rows) -> "StandardizedRows":
         """Return other rows (M, D) of the same space, standardized by this pool."""
         return StandardizedRows(cast("StoredRows", others), self.mean, self.deviation)

@@ -94,7 +94,9 @@ def label_errors(
             )
         positions, rows = pool_rows(workspace, config, items, emit=emit)
         of_rows = labels[positions]
-        model = fit(rows, of_rows, len(classes), graph=cached_graph(rows))
+        model = fit(
+            rows, of_rows, len(classes), graph=cached_graph(rows), head=config.classifier.head
+        )
         names = [record.name for record in classes]
         suspects = _suspects(model.held_out, of_rows, names)
         found = tuple(

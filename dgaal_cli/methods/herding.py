@@ -30,7 +30,8 @@ class KernelCritic(FeatureRuleMethod):
 class UncertaintyHerding(FeatureRuleMethod):
     """MaxHerding in which uncertain images count more (Bae, Sutherland & Noh 2024).
 
-    Without labels of two classes it is MaxHerding. The uncertainty is that of T's margin.
+    Without labels of two classes it is MaxHerding. The uncertainty is that of T's margin; T is the
+    model of ``classifier.head``, as in ``dgaal query``.
     """
 
     name = "uncertainty-herding"
@@ -38,4 +39,6 @@ class UncertaintyHerding(FeatureRuleMethod):
 
     def probabilities(self, data: RoundData, rows: np.ndarray) -> Floats:
         """Return those of T."""
+        if data.heads is not None:
+            return data.heads.fit(data.training_classes).pool_probabilities()[rows]
         return predict(self.classifier, data.inputs[rows], data.device).image_probabilities

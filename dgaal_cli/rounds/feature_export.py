@@ -117,7 +117,11 @@ class _Fitted:
         self.labels: Ids = labels[positions]
         self.answered: Ids = np.flatnonzero(~np.isin(self.ids, store.unanswered()))
         self.model: FeatureModel = fit(
-            self.rows, self.labels, len(self.classes), graph=cached_graph(self.rows)
+            self.rows,
+            self.labels,
+            len(self.classes),
+            graph=cached_graph(self.rows),
+            head=config.classifier.head,
         )
         self.distilled = distill(self.model)
 

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from dgaal_cli import interruption
-from dgaal_cli.config.schema import Config
+from dgaal_cli.config.schema import Config, Head
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.herding import Picks
@@ -82,7 +82,7 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         labels = training_columns(config, store, classes, pool.ids)
         model, answers = None, None
         if len(np.unique(labels[labels >= 0])) >= 2:
-            model = pool.model(labels, classes)
+            model = pool.model(labels, classes, config.classifier.head)
             known = None if model is None else model.probabilities
             answers = PoolAnswers(labels=labels, probabilities=known)
         picks = rule.choose(pool.compared, pool.ids, pool.answered, size, answers)
@@ -160,11 +160,12 @@ class _Pool:
             is_urgent=is_urgent,
         )
 
-    def model(self, labels: Ids, classes: Sequence[ClassRecord]) -> PoolModel | None:
+    def model(self, labels: Ids, classes: Sequence[ClassRecord], head: Head) -> PoolModel | None:
         """Fit a task model to labels of two classes; None if that takes too long."""
         if self.is_urgent or len(self.ids) > MAX_PREDICTED:
             return None
-        model = fit(self.rows, labels, len(classes), graph=cached_graph(self.rows))
+        graph = cached_graph(self.rows)
+        model = fit(self.rows, labels, len(classes), graph=graph, head=head)
         return PoolModel(
             model=model,
             ids=self.ids,

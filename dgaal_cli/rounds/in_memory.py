@@ -36,6 +36,7 @@ from dgaal_cli.rounds.engine import (
 )
 from dgaal_cli.rounds.synthetic_pool import SyntheticPool
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount
+from dgaal_cli.task_heads.refit import PoolHeads
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.training import checkpoint
 from dgaal_cli.training.classifier import accuracy
@@ -130,6 +131,11 @@ class InMemoryRounds:
         self._oracle, self._test, self._is_test_hidden = oracle, test, is_test_hidden
         self._features, self._test_features = (None, None) if features is None else features
         self._encoder = encoder
+        self.heads: PoolHeads | None = None
+        """The task model of ``classifier.head``; None on pixels, and for a linear head."""
+        if self._features is not None and config.classifier.head != "linear":
+            own = self._features.stored
+            self.heads = PoolHeads(own, len(class_names), config.classifier.head)
         self.run_title = run_title or config.method
         self._name, self._after_stop, self._emit = name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
@@ -255,6 +261,7 @@ class InMemoryRounds:
             test_targets=targets,
             features=self._features,
             test_features=self._test_features,
+            heads=self.heads,
         )
         dataset = round_dataset(pool, self.config, self._device, self._encoder)
         self._encoder = dataset.shape.encoder

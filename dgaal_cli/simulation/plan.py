@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import Meta
 
-from dgaal_cli.config.presets import Tree
+from dgaal_cli.config.presets import Tree, merge_overrides
 from dgaal_cli.config.ranges import convert
 from dgaal_cli.config.schema import Config, Count, Part, Positive, Seed
 from dgaal_cli.config.toml_file import parse_assignment
@@ -18,6 +18,8 @@ from dgaal_cli.tasks.registry import DEFAULT_TASK, load_task
 
 FULL_DATA = "all-labels"
 """Name of the reference line: T trained on every label of the pool."""
+LINEAR_HEAD = "classifier.head=linear"
+"""Setting of the T on features that all methods share."""
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,7 +163,12 @@ def check(plan: Plan) -> None:
             "it to one method: --methods 'random,margin,margin[classifier.init=warm]'"
         )
     for arm in plan.arms:
-        config(arm)
+        own = config(arm)
+        if own.classifier.head != "linear" and own.encoder.source == "pixels":
+            raise UsageError(
+                f"classifier.head is {own.classifier.head}, but T learns from pixels and has no "
+                "such head; add --encoder, or leave it out"
+            )
 
 
 def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int) -> Config:
@@ -170,7 +177,8 @@ def config_of(plan: Plan, arm: Arm, *, seed: int, image_size: int, channels: int
     Raises:
         ConfigError: A key or value is wrong.
     """
-    tree: Tree = {"threads": 1, "preset": "tiny", **plan.config}
+    defaults = merge_assignment({"threads": 1, "preset": "tiny"}, LINEAR_HEAD)
+    tree = merge_overrides(defaults, plan.config)
     return build_configuration(
         reduce(merge_assignment, arm.settings, tree)
         | {

@@ -23,7 +23,7 @@ from dgaal_cli.rounds.engine import TrainedRound, images_left, trains
 from dgaal_cli.rounds.in_memory import AnsweredQuery, AskedImages, InMemoryRounds
 from dgaal_cli.simulation.guessing import measure_guesses
 from dgaal_cli.simulation.model_oracle import ModelOracle, train_on_all, train_oracle
-from dgaal_cli.simulation.plan import FULL_DATA, Arm, Plan, config_of
+from dgaal_cli.simulation.plan import FULL_DATA, LINEAR_HEAD, Arm, Plan, config_of
 from dgaal_cli.simulation.pool import (
     LabeledPool,
     absent_at_start,
@@ -40,6 +40,7 @@ from dgaal_cli.training.device import use_threads, useful_threads
 from dgaal_cli.training.phase import Phase
 from dgaal_cli.training.runner import run_phases
 from dgaal_cli.training.seeds import numpy_generator
+from dgaal_cli.training.task import Prediction
 
 Targets = npt.NDArray[Any]
 AFTER_STOP = "finished trials are kept, the same command runs the others"
@@ -100,7 +101,7 @@ class _Trial:
         # The base configuration has no settings of the arm; it trains T of the fair comparison.
         self.config, self.base_config = (
             config_of(plan, each, seed=seed, image_size=size, channels=channels)
-            for each in (arm, Arm(method=REFERENCE))
+            for each in (arm, Arm(method=REFERENCE, settings=(LINEAR_HEAD,)))
         )
         use_threads(self.config.threads, useful=useful_threads(self.config))
         self.kept = rows_of_seed(plan, pool, seed)
@@ -124,6 +125,7 @@ class _Trial:
         features = None if pool.features is None else pool.features.of_seed(self.kept, held)
         test_pixels = pool.test_pixels if held is None else pool.pixels[held]
         self.test_inputs: Inputs = test_pixels if features is None else features[1]
+        self.test_rows = None if features is None else features[1].stored
         self.rounds = InMemoryRounds(
             self.config,
             pool.pixels if is_whole else pool.pixels[self.kept],
@@ -150,8 +152,11 @@ class _Trial:
         method = trained.method
         is_plain = self._is_plain(trained, data) and not inherited
         is_wrong = data.is_labeled & ~task.is_equal(data.targets, self.truth)
-        own = self._predict_test(method.classifier, data)
-        fair = own if is_plain else self._predict_test(self._plain(data), data)
+        trained_t = self._predict_test(method.classifier, data)
+        fair = trained_t if is_plain else self._predict_test(self._plain(data), data)
+        own = self._predict_by_heads(data)
+        if own is None and not is_plain:
+            own = trained_t
         truth = self.test_labels
         health, answered, guesses = {}, AnsweredQuery(), None
         chosen = None
@@ -160,7 +165,7 @@ class _Trial:
             size = min(self.plan.size_of(number), images_left(rounds))
             chosen = rounds.choose(size)
             if self.plan.guesses and data.can_learn:
-                prediction = predict(method.classifier, data.inputs, data.device)
+                prediction = self._predict_pool(method.classifier, data)
                 picks = chosen.ranking.picks
                 guesses = measure_guesses(prediction, data.targets, picks, self.answers)
             answered = rounds.ask(chosen)
@@ -175,7 +180,7 @@ class _Trial:
             wrong_labels=int(is_wrong.sum()),
             labels_by_class=task.class_counts(data.targets[data.is_labeled]).tolist(),
             accuracy=task.measure(fair, truth),
-            system_accuracy=None if is_plain else task.measure(own, truth),
+            system_accuracy=None if own is None else task.measure(own, truth),
             is_guessing=not data.can_learn,
             strategy=chosen.ranking.strategy if chosen else "",
             queried=[int(self.kept[row]) for row in answered.rows],
@@ -197,7 +202,7 @@ class _Trial:
         return (
             type(method.classifier) is type(plain.classifier)
             and all(method.modules[name] is not method.classifier for name in method.carried)
-            and self.config.classifier == self.base_config.classifier
+            and replace(self.config.classifier, head="linear") == self.base_config.classifier
             and self.config.network.classifier_width == self.base_config.network.classifier_width
             and _training_of(method.classifier, phases) == reference
         )
@@ -263,6 +268,22 @@ class _Trial:
         if not data.can_learn:
             return data.task.guess(data, len(self.test_labels))
         return data.task.decide(predict(network, self.test_inputs, data.device))
+
+    def _predict_by_heads(self, data: RoundData) -> Targets | None:
+        """Return the predictions of the task model on features; None if T is a linear head only."""
+        if data.heads is None or self.test_rows is None or not data.can_learn:
+            return None
+        model = data.heads.fit(data.training_classes)
+        probabilities = model.probabilities(self.test_rows)
+        points = model.graph.project(self.test_rows)
+        return data.task.decide(Prediction(probabilities=probabilities, features=points))
+
+    def _predict_pool(self, network: Classifier, data: RoundData) -> Prediction:
+        """Return what a person would see: the guesses of the configured task model."""
+        if data.heads is None:
+            return predict(network, data.inputs, data.device)
+        model = data.heads.fit(data.training_classes)
+        return Prediction(probabilities=model.pool_probabilities(), features=model.graph.points)
 
     def _enrichment(self, rows: Sequence[Row], is_labeled: npt.NDArray[np.bool_]) -> Absent | None:
         if not self.absent or not len(rows):

@@ -1,7 +1,8 @@
 """The task model on features: the pool's graph, a linear head or their mixture.
 
-With few labels the graph is more often right, with many the head. The lowest loss on labels that
-are held out in folds decides; with too few labels for that the graph is used.
+With few labels the graph is more often right, with many the head. Unless one of them is asked for,
+the lowest loss on labels that are held out in folds decides; with too few labels for that the graph
+is used.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dgaal_cli.config.schema import Head
 from dgaal_cli.features.kernel import FeatureRows, Floats, Ids
 from dgaal_cli.task_heads.calibration import (
     expected_calibration_error,
@@ -37,6 +39,8 @@ _USUAL = GraphKind(neighbors=12, alpha=0.9)
 _GRAPHS = (_USUAL, GraphKind(neighbors=12, alpha=0.5), GraphKind(neighbors=6, alpha=0.5))
 _WIDTHS = (64, 256)
 _PENALTIES = (0.1, 1.0, 10.0)
+_UNTESTED = HeadKind(width=256, c=1.0)
+"""The head if no label can be held out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +100,7 @@ def fit(
     class_count: int,
     *,
     graph: NeighborGraph | None = None,
+    head: Head = "auto",
 ) -> FeatureModel:
     """Fit a task model to the labels of a pool.
 
@@ -104,6 +109,7 @@ def fit(
         labels: Class of each image, (N,); -1 where it has no label. At least one has a label.
         class_count: Number of classes C.
         graph: Graph of the pool; None builds it.
+        head: Kind of model, as ``classifier.head``.
 
     Raises:
         ValueError: No image has a label.
@@ -111,14 +117,16 @@ def fit(
     known = labels_of(labels, class_count)
     if not len(known.positions):
         raise ValueError("a task model needs at least one label")
-    return _Fitting(features, known, graph or build_graph(features)).run()
+    return _Fitting(features, known, graph or build_graph(features), head).run()
 
 
 class _Fitting:
     """What the steps of a fit share."""
 
-    def __init__(self, features: FeatureRows, labels: Labels, graph: NeighborGraph) -> None:
-        self._features, self._labels, self._graph = features, labels, graph
+    def __init__(
+        self, features: FeatureRows, labels: Labels, graph: NeighborGraph, head: Head
+    ) -> None:
+        self._features, self._labels, self._graph, self._head = features, labels, graph, head
         held = labels.held_out
         self._truth = labels.classes[held]
         self._weights = _class_weights(self._truth)
@@ -127,16 +135,14 @@ class _Fitting:
 
     def run(self) -> FeatureModel:
         if not self._labels.has_folds:
-            self._spreads[_USUAL] = spread_folds(self._graph, _USUAL, self._labels)[0]
-            note = (
-                "labels are spread over the neighbor graph, because fewer than two classes have "
-                "two labels, so none can be held out"
-            )
-            return self._model((_USUAL,), (1.0,), note, None)
-        graphs = [self._graph_candidate(kind) for kind in _GRAPHS]
-        heads = [*self._head_candidates()]
-        graph, head = self._best(graphs), self._best(heads)
-        chosen = self._best([graph, head, _mixture(graph, head, self._truth)])
+            return self._untested()
+        bests: list[_Candidate] = []
+        if self._head != "linear":
+            bests.append(self._best([self._graph_candidate(kind) for kind in _GRAPHS]))
+        if self._head != "graph":
+            bests.append(self._best([*self._head_candidates()]))
+        both = [_mixture(bests[0], bests[1], self._truth)] if len(bests) == 2 else []
+        chosen = self._best([*bests, *both])
         held_out = HeldOut(
             count=len(self._truth),
             positions=self._labels.positions[self._labels.held_out],
@@ -144,8 +150,20 @@ class _Fitting:
             accuracy=float(self._weights @ (chosen.predicted.argmax(axis=1) == self._truth)),
             calibration_error=expected_calibration_error(chosen.predicted, self._truth),
         )
-        note = _note(chosen, graph, head, self._weights)
+        note = _note(chosen, bests, self._weights)
         return self._model(chosen.kinds, chosen.temperatures, note, held_out)
+
+    def _untested(self) -> FeatureModel:
+        """Fit the usual kind, because no label can be held out."""
+        kind, what = _USUAL, "labels are spread over the neighbor graph, because"
+        if self._head == "linear":
+            kind, what = _UNTESTED, "the model is a head with the usual penalty, because"
+            labeled = self._features[self._labels.positions]
+            self._rows[kind.width] = head_rows(self._graph, labeled, kind.width)
+        else:
+            self._spreads[_USUAL] = spread_folds(self._graph, _USUAL, self._labels)[0]
+        note = f"{what} fewer than two classes have two labels, so none can be held out"
+        return self._model((kind,), (1.0,), note, None)
 
     def _graph_candidate(self, kind: GraphKind) -> _Candidate:
         self._spreads[kind], predicted = spread_folds(self._graph, kind, self._labels)
@@ -202,10 +220,13 @@ def _mean(probabilities: Sequence[Floats]) -> Floats:
     return np.mean(probabilities, axis=0)
 
 
-def _note(chosen: _Candidate, graph: _Candidate, head: _Candidate, weights: Floats) -> str:
+def _note(chosen: _Candidate, compared: Sequence[_Candidate], weights: Floats) -> str:
+    def loss(candidate: _Candidate) -> str:
+        return f"{float(weights @ candidate.losses):.2f}"
+
     names = ["the neighbor graph" if isinstance(x, GraphKind) else "a head" for x in chosen.kinds]
-    of = [f"{float(weights @ each.losses):.2f}" for each in (chosen, graph, head)]
-    return (
-        f"the model is {' and '.join(names)}, with a loss of {of[0]} on held-out labels "
-        f"(graph {of[1]}, head {of[2]})"
-    )
+    found = f"the model is {' and '.join(names)}, with a loss of {loss(chosen)} on held-out labels"
+    if len(compared) < 2:
+        return found
+    graph, head = compared
+    return f"{found} (graph {loss(graph)}, head {loss(head)})"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import ItemId
+from dgaal_cli.task_heads.refit import PoolHeads
 from dgaal_cli.training.device import free_bytes, to_device
 from dgaal_cli.training.precision import Precision, autocast
 from dgaal_cli.training.task import LearningTask
@@ -71,6 +72,9 @@ class PoolData:
     features: StandardizedRows | None = None
     """``(N, D)`` features of a pretrained encoder; None in a round on pixels."""
     test_features: StandardizedRows | None = None
+    heads: PoolHeads | None = None
+    """The task model of ``classifier.head``, as a query by features fits it; None if T is a linear
+    head only."""
 
     @property
     def inputs(self) -> Inputs:
@@ -110,6 +114,13 @@ class RoundData(PoolData):
     def labeled_rows(self) -> np.ndarray:
         """Rows whose labels are used for training."""
         return np.flatnonzero(self.is_labeled & ~self.is_held_out & self.is_usable)
+
+    @property
+    def training_classes(self) -> np.ndarray:
+        """int64 ``(N,)``: class of each training label, -1 for other images; one class an image."""
+        classes = np.full(len(self.targets), -1, np.int64)
+        classes[self.labeled_rows] = self.targets[self.labeled_rows]
+        return classes
 
     @property
     def unlabeled_rows(self) -> np.ndarray:

@@ -81,6 +81,17 @@ def test_control_head_that_guesses_is_not_chosen(monkeypatch):
     assert kinds(model) == {GraphPart}
 
 
+@pytest.mark.parametrize("each", [1, 20])
+@pytest.mark.parametrize(("head", "part"), [("graph", GraphPart), ("linear", HeadPart)])
+def test_the_head_that_is_asked_for_is_used(head, part, each):
+    rows, truth = blobs()
+    model = fit(rows, some_labels(truth, each), 3, head=head)
+    assert kinds(model) == {part}
+    assert (model.pool_probabilities().argmax(axis=1) == truth).mean() > 0.9
+    assert ("the neighbor graph" in model.note) == (head == "graph")
+    assert (model.held_out is None) == (each == 1)
+
+
 @pytest.mark.parametrize("each", [1, 2, 20])
 def test_probabilities_are_a_distribution_over_all_classes(each):
     rows, truth = blobs()
