@@ -71,6 +71,7 @@ class OpenRound:
         self.taken_back = None
         self.pages = []
         self.files.restore(query)
+        self.queue.find_audited()
         self.reload()
         self.take()
 
@@ -158,15 +159,21 @@ class OpenRound:
             uids = [record.uid for record in self.store.classes()]
             guesses = load_guesses(self._workspace, round=self.query.round, classes=uids)
             if guesses is not None:
-                labels = ((item, own) for item, own in self.store.verdicts().items() if own)
-                known = ((item, self._text.single_class(own)) for item, own in labels)
-                guesses.start({item: uid for item, uid in known if uid is not None})
+                labels = self.store.verdicts()
+                known = {item: self._class_to_learn(item, own) for item, own in labels.items()}
+                guesses.start({item: uid for item, uid in known.items() if uid is not None})
                 self.learner.guesses = guesses
         self.reload()
 
     def learn(self, item_id: ItemId, label: Label | None) -> None:
         """Pass a label to the learner, which uses those that are one class."""
-        self.learner.set_label(item_id, self._text.single_class(label) if label else None)
+        self.learner.set_label(item_id, self._class_to_learn(item_id, label))
+
+    def _class_to_learn(self, item_id: ItemId, label: Label | None) -> ClassUid | None:
+        """Return the class of a label; None for an audited image: no model learns its label."""
+        if label is None or item_id in self.queue.audited:
+            return None
+        return self._text.single_class(label)
 
     def _describe(self, item_id: ItemId) -> tuple[str, str]:
         """Return the name of an image and its class, empty without one."""

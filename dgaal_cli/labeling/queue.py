@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dgaal_cli.ids import ItemId
 from dgaal_cli.labeling.learner import SessionLearner
 from dgaal_cli.labeling.view import QueryImage
-from dgaal_cli.rounds.audit_entries import is_audit
+from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, QueryEntry, Upcoming
 
@@ -35,6 +35,12 @@ class Queue:
         self._left: dict[ItemId, Upcoming] = {}
         self._order: list[ItemId] = []
         self._put_off: set[ItemId] = set()
+        self.audited: frozenset[ItemId] = frozenset()
+        """Images of all audits, also of those that are asked again for another reason."""
+
+    def find_audited(self) -> None:
+        """Read which images measure the model; a new query may add some."""
+        self.audited = frozenset(image.item_id for image in audited_images(self._store))
 
     def reload(self, *, put_off: Collection[ItemId] = ()) -> None:
         """Read the rest of the query again; images in ``put_off`` come last."""
@@ -109,7 +115,7 @@ class Queue:
         self, item: ItemRecord, entry: QueryEntry | None, *, is_flagged: bool = False
     ) -> QueryImage:
         entry = entry or QueryEntry(item_id=item.item_id, rank=0)
-        is_audited = is_audit(entry.reason)
+        is_audited = item.item_id in self.audited
         if is_audited:  # how it was drawn tells something of the model's guess
             entry = QueryEntry(item_id=item.item_id, rank=entry.rank)
         nearest = ("", "") if entry.nearest is None else self._describe(entry.nearest)

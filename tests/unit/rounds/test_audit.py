@@ -23,7 +23,7 @@ from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.audit_entries import audit_reason, audited_images, is_audit
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.store.records import ImportedLabel, Query, QueryEntry
 from dgaal_cli.workspace import Workspace
 
 RUNNER = CliRunner()
@@ -160,6 +160,71 @@ def test_the_grid_does_not_offer_audited_images(audit):
     session.close()
     assert offered
     assert not offered & {image.item_id for image in audited(audit)}
+
+
+def guesses_after_wrong_answers(audit):
+    """Answer all audited images wrong in one session; return the guesses before and after."""
+    config = configuration(audit)
+    session = LabelSession(open_store(audit), config=config, workspace=audit, annotator="a")
+    view = session.open()
+    session.load_learner()
+    before = {image.item_id: image.probabilities for image in session.grid()}
+    uids, presses = [record.uid for record in view.classes], []
+    with open_store(audit) as store:
+        for image in audited(audit):
+            number = NAMES.index(store.item(image.item_id).sample_id) + 1
+            label = as_label(uids[number % 2])
+            presses.append(Press(kind="label", item_id=image.item_id, label=label))
+    session.answer_page(presses)
+    after = {image.item_id: image.probabilities for image in session.grid()}
+    session.load_learner()
+    session.close()
+    assert before
+    return before, after
+
+
+def test_the_learner_of_a_session_does_not_learn_audited_images(audit):
+    before, after = guesses_after_wrong_answers(audit)
+    assert before == after
+
+
+def test_a_learner_that_learns_audited_images_is_noticed(audit, monkeypatch):
+    monkeypatch.setattr("dgaal_cli.labeling.queue.audited_images", lambda _: [])
+    before, after = guesses_after_wrong_answers(audit)
+    assert before != after
+
+
+def test_a_learner_that_starts_later_does_not_learn_audited_images(audit):
+    answer(audit, wrong={image.item_id for image in audited(audit)})
+    config = configuration(audit)
+    session = LabelSession(open_store(audit), config=config, workspace=audit, annotator="b")
+    session.open()
+    session.load_learner()
+    with open_store(audit) as store:
+        own = {e.item_id: e.predicted for e in store.open_query().entries if e.predicted}
+    found = {image.item_id: image.predicted for image in session.grid()}
+    session.close()
+    assert found.items() <= own.items()
+
+
+def test_an_audited_image_that_is_asked_again_has_no_guess(audit):
+    ids = [image.item_id for image in audited(audit)][:5]
+    close(audit)
+    with open_store(audit) as store:
+        uid = store.classes()[0].uid
+        entries = tuple(
+            QueryEntry(
+                item_id=item, rank=rank, predicted=uid, probabilities=((uid, 0.9),), reason="near"
+            )
+            for rank, item in enumerate(ids, start=1)
+        )
+        store.save_query(Query(round=9, strategy="margin", model_sha=None, entries=entries))
+    config = configuration(audit)
+    session = LabelSession(open_store(audit), config=config, workspace=audit, annotator="a")
+    view, grid = session.open(), session.grid()
+    session.close()
+    assert all(i.is_audited and not i.predicted for i in (view.image, *view.upcoming))
+    assert grid == ()
 
 
 def test_labels_of_audited_images_are_not_learned(audit):
@@ -313,6 +378,29 @@ def test_json_of_status_states_the_estimate(audit):
     found = json.loads(dgaal(audit, "--json", "status").stdout)["estimate"]
     assert found["low"] <= found["accuracy"] <= found["high"]
     assert (found["level"], found["audited"]) == (0.95, 40)
+
+
+def test_status_states_recall_and_precision_of_each_class(audit):
+    answer(audit)
+    found = json.loads(dgaal(audit, "--json", "status").stdout)["estimate"]
+    assert [each["name"] for each in found["classes"]] == ["dark", "bright"]
+    assert sum(each["audited"] for each in found["classes"]) == 40
+    for each in found["classes"]:
+        recall = each["recall"]
+        assert 0 < recall["low"] <= recall["value"] <= recall["high"] <= 1
+    text = dgaal(audit, "status").stdout
+    assert "    dark: recall " in text
+    assert "  balanced accuracy: " in text
+
+
+def test_a_class_without_audited_images_is_too_few_to_tell(audit):
+    answer(audit)
+    with open_store(audit) as store:
+        store.add_class("scratch")
+    text = dgaal(audit, "status").stdout
+    assert "    scratch: recall: too few to tell (no audited image)" in text
+    assert "balanced accuracy" not in text
+    assert json.loads(dgaal(audit, "--json", "status").stdout)["estimate"]["accuracy"]
 
 
 def test_a_damaged_file_of_predictions_gives_no_estimate(audit):
