@@ -11,6 +11,7 @@ from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
     from dgaal_cli.api.status import Status
+    from dgaal_cli.audit.estimate import Interval
     from dgaal_cli.rounds.audit_estimate import PoolEstimate
 
 LISTED = 5
@@ -65,6 +66,7 @@ def _print(context: Context, found: "Status", root: str) -> None:
     _print_rounds(found)
     if found.estimate is not None:
         print(f"  {_estimate_line(found.estimate)}")
+        _print_classes(found, found.estimate)
     _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
     if found.pool_problem:
@@ -116,6 +118,28 @@ def _estimate_line(found: "PoolEstimate") -> str:
     )
 
 
+def _print_classes(found: "Status", estimate: "PoolEstimate") -> None:
+    """Print what the audit says of each class, once it says something of the pool."""
+    if estimate.accuracy is None:
+        return
+    if estimate.balanced is not None:
+        print(f"  balanced accuracy: {_interval(estimate.balanced)}")
+    names = {record.uid: record.name for record in found.classes}
+    for each in estimate.classes:
+        recall = "recall: too few to tell" if each.recall is None else _share("recall", each.recall)
+        precision = "" if each.precision is None else f", {_share('precision', each.precision)}"
+        images = f"{each.labeled} audited" if each.labeled else "no audited image"
+        print(f"    {show(names[each.uid])}: {recall}{precision} ({images})")
+
+
+def _share(name: str, found: "Interval") -> str:
+    return f"{name} {_interval(found)}"
+
+
+def _interval(found: "Interval") -> str:
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
 def _verdict(found: "PoolEstimate | None", until: float) -> tuple[bool, str]:
     """Return whether an accuracy is reached, and one sentence about it."""
     if found is None:
@@ -137,20 +161,32 @@ def _verdict(found: "PoolEstimate | None", until: float) -> tuple[bool, str]:
     )
 
 
-def _estimate_document(found: "PoolEstimate | None") -> dict[str, Any] | None:
-    if found is None:
+def _estimate_document(found: "Status") -> dict[str, Any] | None:
+    estimate = found.estimate
+    if estimate is None:
         return None
-    value = found.accuracy
+    value, names = estimate.accuracy, {record.uid: record.name for record in found.classes}
     return {
         "accuracy": value and value.value,
         "low": value and value.low,
         "high": value and value.high,
-        "level": found.level,
-        "audited": found.audited,
-        "asked": found.asked,
-        "at_least": found.at_least,
-        "at_most": found.at_most,
-        "added": found.added,
+        "level": estimate.level,
+        "audited": estimate.audited,
+        "asked": estimate.asked,
+        "at_least": estimate.at_least,
+        "at_most": estimate.at_most,
+        "added": estimate.added,
+        "balanced_accuracy": estimate.balanced,
+        "classes": [
+            {
+                "name": names[each.uid],
+                "audited": each.labeled,
+                "predicted": each.predicted,
+                "recall": each.recall,
+                "precision": each.precision,
+            }
+            for each in estimate.classes
+        ],
     }
 
 
@@ -202,7 +238,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "rounds": list(found.curve),
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
         "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
-        "estimate": _estimate_document(found.estimate),
+        "estimate": _estimate_document(found),
         "artifacts": list(found.artifacts),
         "not_backed_up": found.not_backed_up,
         "next": found.next_step,

@@ -1,7 +1,7 @@
 """What the audited images say of the newest task model, without torch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,12 @@ from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds.audit_entries import AuditedImage, audited_images
 from dgaal_cli.store.protocol import Store
+from dgaal_cli.store.records import Label
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dgaal_cli.audit.classes import ClassAnswer, ClassEstimate
     from dgaal_cli.rounds.audit_draw import Predicted
 
 FILE_NAME = "audit.json"
@@ -36,8 +38,12 @@ class PoolEstimate:
     """Lower bound of the accuracy, 0..1, that holds however often one looks."""
     at_most: float
     """Upper bound that holds in the same way."""
+    classes: "tuple[ClassEstimate, ...]"
+    """Recall and precision of each class in use, in its order."""
+    balanced: Interval | None
+    """Mean recall of the classes; None if it is unknown for one of them."""
     level: float
-    """Of the interval and of each bound."""
+    """Of each interval and of each bound."""
     added: int
     """Images that were added to the pool after the newest audit was drawn: it says nothing of
     them."""
@@ -55,34 +61,52 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
     if not images:
         return None
     from dgaal_cli.audit.anytime import lower_bound, upper_bound
+    from dgaal_cli.audit.classes import balanced_accuracy, class_estimates
 
-    predicted = read_predictions(workspace)
-    text = load_task(config.task).text
     verdicts = store.verdicts(items=[image.item_id for image in images])
-    given: dict[ItemId, AuditAnswer] = {}
-    for image in images:
-        label = verdicts.get(image.item_id)
-        uid = text.single_class(label) if label else None
-        if uid is not None and image.item_id in predicted:
-            given[image.item_id] = AuditAnswer(
-                audit=image.round,
-                total=image.total,
-                stratum=image.stratum,
-                is_right=predicted[image.item_id] == uid,
-            )
-    answers = list(given.values())
+    given = _class_answers(workspace, config, images, verdicts)
+    answers = [each.answer for each in given.values()]
     looked = _without_gap(images, set(verdicts), store.open_round())
-    in_order = [given[image.item_id] for image in looked if image.item_id in given]
+    in_order = [given[image.item_id].answer for image in looked if image.item_id in given]
     newest = max(image.newest for image in images)
+    uids = [record.uid for record in store.classes()]
+    is_enough = len(answers) >= MIN_AUDITED
+    classes = class_estimates(list(given.values()), uids)
     return PoolEstimate(
         audited=len(answers),
         asked=len(images),
-        accuracy=estimate(answers) if len(answers) >= MIN_AUDITED else None,
+        accuracy=estimate(answers) if is_enough else None,
         at_least=lower_bound(in_order),
         at_most=upper_bound(in_order),
+        classes=tuple(classes),
+        balanced=balanced_accuracy(classes) if is_enough else None,
         level=LEVEL,
         added=sum(item_id > newest for item_id in store.unanswered()),
     )
+
+
+def _class_answers(
+    workspace: Workspace,
+    config: Config,
+    images: Sequence[AuditedImage],
+    verdicts: Mapping[ItemId, Label | None],
+) -> "dict[ItemId, ClassAnswer]":
+    """Return label and prediction of each audited image that has both."""
+    from dgaal_cli.audit.classes import ClassAnswer
+
+    predicted, text = read_predictions(workspace), load_task(config.task).text
+    given: dict[ItemId, ClassAnswer] = {}
+    for image in images:
+        label = verdicts.get(image.item_id)
+        uid = text.single_class(label) if label else None
+        guess = predicted.get(image.item_id)
+        if uid is None or guess is None:
+            continue
+        answer = AuditAnswer(
+            audit=image.round, total=image.total, stratum=image.stratum, is_right=guess == uid
+        )
+        given[image.item_id] = ClassAnswer(answer=answer, label=uid, predicted=guess)
+    return given
 
 
 def _without_gap(
