@@ -6,6 +6,7 @@ escapes, so a file name could clear the screen or write to the clipboard.
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 # C0 and C1 controls, zero-width and bidirectional controls, line separators, lone surrogates.
@@ -17,18 +18,38 @@ _UNSAFE = re.compile(
 def show(name: bytes | str) -> str:
     r"""Return ``name`` with all characters escaped that could control a terminal.
 
-    Undecodable bytes become ``\xNN``, control characters ``\u{N}``. Markup is not changed:
-    widgets that parse markup need plain text objects.
+    Undecodable bytes become ``\xNN``, control characters ``\u{N}``. A joiner between letters of a
+    script that uses it stays, as in Persian and Hindi words. Markup is not changed: widgets that
+    parse markup need plain text objects.
     """
     text = os.fsdecode(name) if isinstance(name, bytes) else name
     return _UNSAFE.sub(_escape, text)
 
 
+_JOINED = ("Lo", "Ll", "Lu", "Lm", "Mn", "Mc", "So", "Sk")
+"""Categories of characters between which a joiner has a meaning: letters, marks and emoji."""
+
+
+def without_joiners(text: str) -> str:
+    """Return the text without ZWNJ and ZWJ, which are invisible."""
+    return text.replace("\u200c", "").replace("\u200d", "")
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
+    if code in (0x200C, 0x200D) and _is_joined(match.string, match.start()):
+        return match[0]
     if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: an undecodable byte of a file name
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{{{code:x}}}"
+
+
+def _is_joined(text: str, at: int) -> bool:
+    """Check that letters, their marks or pictures are on both sides, and none is ASCII."""
+    beside = text[max(0, at - 1) : at], text[at + 1 : at + 2]
+    return all(
+        side and not side.isascii() and unicodedata.category(side) in _JOINED for side in beside
+    )
 
 
 _RUNS_IN_SPREADSHEETS = tuple("=+-@\t\r\n'\uff1d\uff0b\uff0d\uff20")

@@ -12,12 +12,14 @@ from typing import Any
 from dgaal_cli import atomic
 from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
 from dgaal_cli.config.schema import Config, EncoderConfig
+from dgaal_cli.data.grouping import group_rule
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
 from dgaal_cli.data.sample_range import AUTO as AUTO_RANGE
 from dgaal_cli.data.sample_range import parse_range, range_text
 from dgaal_cli.data.sources import open_source
+from dgaal_cli.data.sources.class_map import MappedSource, read_class_map
 from dgaal_cli.encoders.choice import choose_encoder, encoder_table, open_encoder
 from dgaal_cli.encoders.registry import AUTO, side_for
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
@@ -67,6 +69,11 @@ class InitRequest:
     """Whether the weights of a timm model may be downloaded."""
     sample_range: str = AUTO_RANGE
     """Range of the samples of images of more than 8 bits: see ``sample_range.parse_range``."""
+    class_map: Path | None = None
+    """CSV file with the names of the classes of the labels of both sources: see ``pool.class_map``
+    of the configuration."""
+    group_by: str = ""
+    """How names give groups of images: see ``pool.group_by`` of the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,10 @@ class InitResult:
     """How images that are not square, or of other sizes, are resized; empty without such images."""
     encoder_note: str
     """Which encoder is used and why, or what was guessed of it; empty for ``pixels``."""
+    grouped: int
+    """Images that have a group; each of the others is a group of its own."""
+    groups: int
+    """Groups that these have."""
     range_note: str
     """Which range of samples was chosen and why; empty if ``pool.range`` was not chosen."""
     test: TestReport | None = None
@@ -139,22 +150,31 @@ def _claimed(root: Path) -> Generator[None]:
 
 def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
     range_request = parse_range(request.sample_range)
+    group_of = group_rule(request.group_by)
     source = open_source(request.pool, base=request.base)
     test_source = open_source(request.test, base=request.base) if request.test else None
+    if request.class_map is not None:
+        names = read_class_map(request.class_map)
+        source = MappedSource(source, names)
+        test_source = None if test_source is None else MappedSource(test_source, names)
     chosen = None
     if request.encoder != AUTO:  # an encoder that does not work fails before the long survey
         chosen = open_encoder(request.encoder, base=request.base, downloads=request.downloads)
     known, began_ns = KnownFiles(), time.time_ns()
-    found = survey(source, range_request=range_request, known=known, emit=emit)
+    found = survey(source, range_request=range_request, group_of=group_of, known=known, emit=emit)
     chosen = chosen or choose_encoder(found.median_side)
     labels = source_labels(found.items, _named_classes(request))
     classes = _classes(request, labels)
-    test = None if test_source is None else check_test_source(test_source, found, classes, emit)
+    test = None
+    if test_source is not None:
+        test = check_test_source(test_source, found, classes, group_of, emit)
     pool = {
         "source": _portable(request.pool, request.base, workspace.root),
         "test": _portable(request.test, request.base, workspace.root),
+        "class_map": _portable(str(request.class_map or ""), request.base, workspace.root),
         "channels": 3 if found.is_color else 1,
         "range": list(found.range.range or ()),
+        "group_by": request.group_by,
     }
     # The decoder fits the pool: gray strokes need a quarter of the width.
     preset = request.preset or ("small" if found.is_color else "tiny")
@@ -256,8 +276,7 @@ def _write(
         then=lambda: _write_config(workspace.config_path, render_config(config)),
         accepts_network_folder=request.accepts_network_folder,
     ) as store:
-        for name in classes:
-            store.add_class(name)
+        store.add_classes(classes)
         added = store.add_items(
             NewItem(
                 sample_id=item.id,
@@ -265,6 +284,7 @@ def _write(
                 size_bytes=item.size_bytes,
                 width=item.width,
                 height=item.height,
+                group=item.group,
             )
             for item in found.items
         )
@@ -272,6 +292,7 @@ def _write(
         labels = 0
         if request.imports_labels:
             labels = _import_labels(store, load_task(config.task).text, carried)
+        group_of = store.groups()
     return InitResult(
         workspace=workspace,
         config=config,
@@ -285,6 +306,8 @@ def _write(
         conflicting=carried.conflicting if request.imports_labels else (),
         note=stretch_note(found.sizes(), config.pool.image_size),
         encoder_note="",
+        grouped=len(group_of),
+        groups=len(set(group_of.values())),
         range_note=found.range.note,
     )
 
@@ -327,7 +350,7 @@ source = {_quoted(pool.source)}
 test = {_quoted(pool.test)}   # labeled images used only to measure accuracy; "": held-out labels
 image_size = {pool.image_size}   # side in pixels that the networks see: 8, 16, 32 or 64
 channels = {pool.channels}   # 1 gray, 3 color
-{_range_line(pool.range)}
+{_range_line(pool.range)}{_group_line(pool.group_by)}{_class_map_line(pool.class_map)}
 [query]
 size = {query.size}   # images asked per round
 budget = {query.budget}   # labels allowed in total; 0 = no limit
@@ -339,6 +362,18 @@ def _range_line(samples: tuple[float, ...]) -> str:
         return ""
     text = range_text((samples[0], samples[1]))
     return f"range = {text}   # black and full brightness in images of more than 8 bits\n"
+
+
+def _group_line(rule: str) -> str:
+    if not rule:
+        return ""
+    return f"group_by = {_quoted(rule)}   # which images are held out together, by their names\n"
+
+
+def _class_map_line(path: str) -> str:
+    if not path:
+        return ""
+    return f"class_map = {_quoted(path)}   # names of the classes of the labels of both sources\n"
 
 
 def _encoder_section(settings: EncoderConfig) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.grouping import group_rule
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.presence import check_pool, folder_of, is_gone_from, may_exist
 from dgaal_cli.data.sample_range import rendering_of
@@ -12,7 +13,7 @@ from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
-from dgaal_cli.rounds.pool_comparison import PoolPlan, compare
+from dgaal_cli.rounds.pool_comparison import Groups, PoolPlan, compare
 from dgaal_cli.rounds.pool_growth import are_folders_noted, note_folders
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
@@ -116,6 +117,7 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
         files,
         dict(store.quarantined()),
         known,
+        groups=Groups(known=store.groups(), of_name=group_rule(config.pool.group_by)),
         rendering=rendering_of(config.pool),
         workers=config.threads,
         emit=emit,

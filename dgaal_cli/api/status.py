@@ -39,6 +39,10 @@ class Status:
     """Images whose file is missing or changed; their labels are kept for the old content."""
     estimate: PoolEstimate | None
     """Accuracy of the model on the pool, from audited images; None without any."""
+    groups: int
+    """Groups of images that are known, such as patients."""
+    grouped: int
+    """Images that have such a group; each of the others is a group of its own."""
     artifacts: tuple[str, ...]
     not_backed_up: int
     """Events in no backup although a backup was due; 0 if the backups are up to date."""
@@ -67,6 +71,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         unreadable = tuple(store.quarantined())
         left_out = tuple(store.replaced())
         estimate = pool_estimate(workspace, config, store)
+        groups = store.groups()
         events = store.watermark()
         pool_problem = _pool_problem(workspace, config, store, counts.items)
         growth = "" if pool_problem else growth_notice(workspace, config, store)
@@ -86,6 +91,8 @@ def status(workspace: Workspace, config: Config) -> Status:
         unreadable=unreadable,
         left_out=left_out,
         estimate=estimate,
+        groups=len(set(groups.values())),
+        grouped=len(groups),
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),
         not_backed_up=location.overdue(events) or 0,
         pool_problem=pool_problem,

@@ -12,9 +12,9 @@ LEVEL = 0.95
 """Probability with which an interval contains the true value."""
 MIN_AUDITED = 30
 """With fewer answers no accuracy is shown."""
-_DOUBT = 6.0
+DOUBT = 6.0
 """Number of errors at which the variance found with strata counts as much as the one without."""
-_LOST = 4.0
+LOST = 4.0
 """Answers by which the sample counts less, because its variance is estimated too."""
 
 
@@ -53,8 +53,8 @@ def estimate(answers: Sequence[AuditAnswer], level: float = LEVEL) -> Interval:
     if same == 0:  # every image is answered
         return Interval(value=value, low=value, high=value)
     errors = min(right, count - right)
-    variance = (errors * found + _DOUBT * same) / (errors + _DOUBT)
-    return wilson(value, max(1.0, usual * (1 - usual) / variance - _LOST), level)
+    variance = (errors * found + DOUBT * same) / (errors + DOUBT)
+    return wilson(value, max(1.0, usual * (1 - usual) / variance - LOST), level)
 
 
 def wilson(share: float, count: float, level: float = LEVEL) -> Interval:

@@ -38,6 +38,13 @@ def init(
     classes_from: Annotated[
         Path | None, typer.Option(help="File with one class name per line.")
     ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file with the columns label and name: the class of each label of SOURCE, "
+            "for folders like n01440764 or numbers."
+        ),
+    ] = None,
     method: Annotated[
         str, typer.Option(help=f"Method that chooses images: {', '.join(METHODS)}.")
     ] = "dgaal",
@@ -76,6 +83,14 @@ def init(
             "pixels, if the images are dark or have no defined brightness).",
         ),
     ] = "auto",
+    group_by: Annotated[
+        str,
+        typer.Option(
+            help="Images that are held out together, such as those of a patient: folder, or a "
+            "regular expression with one group, applied to names. A manifest may have a column "
+            "group instead."
+        ),
+    ] = "",
     accepts_network_folder: NetworkFolder = False,
 ) -> None:
     """Create a workspace for a pool of images."""
@@ -106,6 +121,8 @@ def init(
         encoder=encoder,
         downloads=download,
         sample_range=sample_range,
+        group_by=group_by,
+        class_map=None if class_map is None else context.base / class_map,
     )
     keep_private(request.root)
     with interruption.listening():
@@ -129,6 +146,8 @@ def init(
         "encoder_note": result.encoder_note,
         "range": list(result.config.pool.range),
         "range_note": result.range_note,
+        "groups": result.groups,
+        "grouped": result.grouped,
         "test": _test_document(result.test),
     }
     if not context.printed_json(document):
@@ -150,6 +169,12 @@ def _print_result(context: Context, made: "InitResult") -> None:
         context.note(f"... and {len(made.unreadable) - 5} more; 'dgaal status --json' lists all")
     for note in filter(None, (made.note, made.encoder_note, made.range_note)):
         context.note(show(note))
+    if made.groups or made.config.pool.group_by:
+        alone = made.images - made.grouped
+        context.note(
+            f"groups: {made.groups:,}; images that are a group of their own: {alone:,}; images of "
+            "a group are held out together"
+        )
     if made.labels or made.conflicting:
         _print_labels(context, made)
     if made.test is not None:
@@ -172,6 +197,7 @@ def _test_document(test: "TestReport | None") -> dict[str, Any] | None:
         "unlabeled": test.unlabeled,
         "unreadable": [{"id": show(i), "reason": why} for i, why in test.unreadable],
         "leaked": [show(i) for i in test.leaked],
+        "shared_groups": [show(i) for i in test.shared_groups],
     }
 
 
@@ -188,6 +214,12 @@ def _print_test(context: Context, test: "TestReport") -> None:
             f"{len(test.leaked):,} test images are in the pool too, such as "
             f"{show(test.leaked[0])}: accuracy is measured too high once they are labeled; "
             "remove them from the pool or from the test images"
+        )
+    if test.shared_groups:
+        context.note(
+            f"{len(test.shared_groups):,} test images are of groups that are in the pool too, such "
+            f"as {show(test.shared_groups[0])}: accuracy is measured too high once images of these "
+            "groups are labeled; keep each group in the pool or in the test images"
         )
 
 

@@ -56,6 +56,8 @@ def _print_plan(report: "PoolReport") -> None:
     _print_kind("not found, in folders that are empty or missing", report.away)
     _print_kind("unreadable", plan.unreadable, between=": ")
     _print_kind("unreadable before, now gone", plan.unlisted)
+    if plan.groups:
+        print(f"  images that get a group: {len(plan.groups):,}")
     _print_kind("changed while they were read, run the command again", plan.unstable)
 
 
@@ -97,6 +99,7 @@ def _document(report: "PoolReport") -> dict[str, Any]:
         "unreadable": [{"id": show(name), "reason": show(why)} for name, why in plan.unreadable],
         "unlisted": [show(name) for name in plan.unlisted],
         "unstable": [show(name) for name in plan.unstable],
+        "regrouped": len(plan.groups),
     }
 
 

@@ -40,6 +40,13 @@ def simulate(
     has_new_test: Annotated[
         bool, typer.Option("--new-test", help="Hold out other images for each seed.")
     ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Images that are held out together: folder, or a regular expression with one "
+            "group, applied to names."
+        ),
+    ] = None,
     methods: Annotated[
         str | None,
         typer.Option(help="Methods: random,margin,dgaal[generation.share=0;coevolve.folds=2]."),
@@ -130,6 +137,7 @@ def simulate(
         "full_data": measures_full or None,
         "guesses": measures_guesses or None,
         "new_test": has_new_test or None,
+        "group_by": group_by,
         "arms": None if methods is None else parse_methods(methods),
     }
     changes |= {} if query_size is None else _query_sizes(query_size, rounds)

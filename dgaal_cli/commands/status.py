@@ -61,6 +61,9 @@ def _print(context: Context, found: "Status", root: str) -> None:
     )
     if counts.synthetic:
         print(f"  {counts.synthetic} synthetic images, {counts.synthetic_labeled} labeled")
+    if found.groups:
+        alone = counts.items - found.grouped
+        print(f"  {found.groups} groups of images; {alone} images are a group of their own")
     for record in found.classes:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
@@ -112,9 +115,11 @@ def _estimate_line(found: "PoolEstimate") -> str:
         )
     added = f"; {found.added} images were added to the pool since" if found.added else ""
     value = found.accuracy
+    new = found.new_groups
+    of_new = f"; for images of new groups {new.low:.1%} to {new.high:.1%}" if new else ""
     return (
         f"accuracy on the pool: {value.value:.1%} ({value.low:.1%} to {value.high:.1%} at "
-        f"{found.level:.0%}), from {found.audited} audited images{added}"
+        f"{found.level:.0%}), from {found.audited} audited images{added}{of_new}"
     )
 
 
@@ -187,6 +192,9 @@ def _estimate_document(found: "Status") -> dict[str, Any] | None:
             }
             for each in estimate.classes
         ],
+        "groups": estimate.groups,
+        "new_groups": estimate.new_groups
+        and {"low": estimate.new_groups.low, "high": estimate.new_groups.high},
     }
 
 
@@ -239,6 +247,8 @@ def _document(found: "Status") -> dict[str, Any]:
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
         "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
         "estimate": _estimate_document(found),
+        "groups": found.groups,
+        "grouped": found.grouped,
         "artifacts": list(found.artifacts),
         "not_backed_up": found.not_backed_up,
         "next": found.next_step,

@@ -57,6 +57,9 @@ def _are_class_keys(keys: str) -> bool:
     return not keys or (are_visible and len(set(keys)) == len(keys) >= 2)
 
 
+BY_FOLDER = "folder"
+"""Value of ``pool.group_by``: the folder of an image is its group."""
+GROUP_RULES = "be empty, folder, or a regular expression with one group, as '^(\\d+)_'"
 _PER_CHANNEL = "be a list of one or three numbers, or empty"
 
 
@@ -73,6 +76,14 @@ def _is_range(values: tuple[float, ...]) -> bool:
     return not values or (is_pair and values[0] < values[1])
 
 
+def is_group_rule(text: str) -> bool:
+    """Return whether this is a rule for groups: empty, ``folder`` or a pattern with one group."""
+    try:
+        return text in ("", BY_FOLDER) or re.compile(text).groups == 1
+    except re.error:
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
     """Images to choose from and to measure on."""
@@ -82,6 +93,9 @@ class PoolConfig:
     test: Annotated[str, Meta(max_length=4096)] = ""
     """SOURCE of labeled images that are only used to measure accuracy. Empty: a share of the labels
     is held out (``evaluation.held_out``)."""
+    class_map: Annotated[str, Meta(max_length=4096)] = ""
+    """CSV file with the name of the class (column ``name``) of each label (column ``label``) of the
+    sources. A relative path is relative to the workspace. Empty: labels are class names."""
     image_size: Annotated[int, Meta(ge=0, le=4096)] = 0
     """Side in pixels of the square images that the networks see, one that ``encoder.source`` takes:
     8, 16, 32 or 64 for pixels; 0 = automatic, from the pool."""
@@ -93,6 +107,14 @@ class PoolConfig:
     ] = ()
     """Samples that are black and full brightness, in images of more than 8 bits, signed or
     floating-point; those outside are clipped. Empty: as each file states."""
+    group_by: Annotated[
+        str,
+        Meta(max_length=4096),
+        Rule(is_met=is_group_rule, demand=GROUP_RULES),
+    ] = ""
+    """How the name of an image gives its group, for example its patient: ``folder``, or a regular
+    expression whose one group matches it. Images of a group are held out together. A column
+    ``group`` of the manifest comes first; empty: only that column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from dgaal_cli.data.decode_stream import decode_stream, decode_to, image_digest
 from dgaal_cli.data.decoders.base import AS_STATED, Rendering
 from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.decoders.registry import format_names, is_missing_package
+from dgaal_cli.data.grouping import GroupOf, no_rule
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.reading import Reading, counting
@@ -59,6 +60,8 @@ class Surveyed:
     height: int
     label: str | None
     split: str
+    group: str
+    """What it shares with other images; empty: it is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ def survey(
     *,
     workers: int = 0,
     range_request: RangeRequest = AUTOMATIC,
+    group_of: GroupOf = no_rule,
     known: KnownFiles | None = None,
     emit: Emit = ignore,
 ) -> Survey:
@@ -115,6 +119,7 @@ def survey(
     Args:
         source: The pool.
         range_request: How to choose the range of samples of more than 8 bits.
+        group_of: The rule for groups of images for which the source names none.
         workers: Decoder processes; 0 starts one per CPU.
         known: Gets the digest of each file that is read.
         emit: Listener for progress.
@@ -123,7 +128,7 @@ def survey(
         InputDataError: The pool contains no readable image.
         InterruptedRunError: A signal requested a stop.
     """
-    found = _Findings()
+    found = _Findings(group_of)
     look = dataclasses.replace(LOOK, percentiles=range_request.percentiles)
     batches = decode_to(look, source.entries(), workers=workers, chunk=64)
     with contextlib.closing(batches), counting(source, emit) as total:
@@ -314,6 +319,7 @@ def find_changed(
 class _Findings:
     """What a survey has found so far."""
 
+    group_of: GroupOf
     images: list[tuple[Surveyed, str]] = field(default_factory=list[tuple[Surveyed, str]])
     """Images and, of one that is readable only with a range of samples, the reason."""
     unreadable: list[tuple[SampleId, str]] = field(default_factory=list[tuple[SampleId, str]])
@@ -341,6 +347,7 @@ class _Findings:
                 height=batch.heights[row],
                 label=entry.label,
                 split=entry.split,
+                group=entry.group or self.group_of(entry.id),
             )
             self.images.append((image, reason))
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from dgaal_cli import atomic
 from dgaal_cli.audit.answers import AuditAnswer
 from dgaal_cli.audit.estimate import LEVEL, MIN_AUDITED, Interval, estimate
+from dgaal_cli.audit.groups import for_new_groups
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds.audit_entries import AuditedImage, audited_images
+from dgaal_cli.rounds.image_groups import firsts_of_groups
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Label
 from dgaal_cli.tasks.registry import load_task
@@ -44,6 +46,10 @@ class PoolEstimate:
     """Mean recall of the classes; None if it is unknown for one of them."""
     level: float
     """Of each interval and of each bound."""
+    groups: int
+    """Groups of the audited images that count; 0 if the pool has no groups."""
+    new_groups: Interval | None
+    """Accuracy for images of new groups, such as new patients; None if too few groups are known."""
     added: int
     """Images that were added to the pool after the newest audit was drawn: it says nothing of
     them."""
@@ -63,6 +69,8 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
     from dgaal_cli.audit.anytime import lower_bound, upper_bound
     from dgaal_cli.audit.classes import balanced_accuracy, class_estimates
 
+    groups = store.groups()
+    first = dict(zip(groups, firsts_of_groups([*groups], groups), strict=True))
     verdicts = store.verdicts(items=[image.item_id for image in images])
     given = _class_answers(workspace, config, images, verdicts)
     answers = [each.answer for each in given.values()]
@@ -71,6 +79,7 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
     newest = max(image.newest for image in images)
     uids = [record.uid for record in store.classes()]
     is_enough = len(answers) >= MIN_AUDITED
+    own = [first.get(item_id, item_id) for item_id in given]
     classes = class_estimates(list(given.values()), uids)
     return PoolEstimate(
         audited=len(answers),
@@ -81,6 +90,8 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
         classes=tuple(classes),
         balanced=balanced_accuracy(classes) if is_enough else None,
         level=LEVEL,
+        groups=len(set(own)) if groups else 0,
+        new_groups=for_new_groups(answers, own) if groups and is_enough else None,
         added=sum(item_id > newest for item_id in store.unanswered()),
     )
 

@@ -68,6 +68,8 @@ class PoolSnapshot(PoolData):
     """An earlier round learned from at least one label."""
     has_test: bool
     """Whether accuracy is measured on a test source instead of the pool."""
+    first_of_group: Sequence[ItemId] | None = None
+    """N items: the oldest image of each image's group. None: each image is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ def round_dataset(
 
     An ``encoder`` that is loaded already is not loaded again.
     """
-    is_to_measure = images_to_measure(config, pool.item_ids, has_test=pool.has_test)
+    ids = pool.item_ids if pool.first_of_group is None else pool.first_of_group
+    is_to_measure = images_to_measure(config, ids, has_test=pool.has_test)
     is_held_out = pool.is_labeled & is_to_measure
     if pool.is_labeled.sum() < MIN_HELD_OUT:
         is_held_out = np.zeros_like(is_held_out)
@@ -122,7 +125,15 @@ def round_dataset(
 
 
 def images_to_measure(config: Config, ids: Sequence[ItemId], *, has_test: bool) -> np.ndarray:
-    """Select the images whose labels are measured on; only an item's id decides.
+    """Select the images whose labels are measured on; only the ids decide.
+
+    Images with the same id are all selected, or none of them. Of few groups one is selected, even
+    if its share is too large, unless there is no other.
+
+    Args:
+        config: ``evaluation.held_out`` is the share to select.
+        ids: N items, for images of a group the same.
+        has_test: Whether there are test images, so that no image of the pool is measured on.
 
     Returns:
         bool ``(N,)``.
@@ -131,4 +142,9 @@ def images_to_measure(config: Config, ids: Sequence[ItemId], *, has_test: bool) 
         return np.zeros(len(ids), dtype=bool)
     mixed = np.asarray(ids, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
     position = (mixed >> np.uint64(32)).astype(np.float64) / 2**32
-    return position < config.evaluation.held_out
+    is_selected = position < config.evaluation.held_out
+    if len(set(ids)) == len(ids) or not config.evaluation.held_out:
+        return is_selected
+    if not is_selected.any():
+        is_selected = position == position.min()
+    return is_selected & ~is_selected.all()

@@ -9,14 +9,21 @@ import torch
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.sources import open_source
+from dgaal_cli.data.sources.class_map import MappedSource, read_class_map
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import SyntheticBatch
 from dgaal_cli.rounds.audit_entries import audited_images
-from dgaal_cli.rounds.dataset import PoolSnapshot, RoundDataset, SyntheticRecords, round_dataset
+from dgaal_cli.rounds.dataset import (
+    PoolSnapshot,
+    RoundDataset,
+    SyntheticRecords,
+    round_dataset,
+)
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
+from dgaal_cli.rounds.image_groups import firsts_of_groups
 from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
 from dgaal_cli.rounds.pool_pixels import sound_pixels
 from dgaal_cli.rounds.state import (
@@ -213,6 +220,7 @@ def gather(
         had_labels=had_labels(workspace, number),
         has_no_earlier=all(other >= number for other in trained_rounds(workspace)),
         has_test=test_targets is not None,
+        first_of_group=firsts_of_groups(ids, store.groups()),
         test_pixels=test if isinstance(test, np.ndarray) else None,
         test_targets=test_targets,
         features=features,
@@ -248,6 +256,8 @@ def _test_images(
     if not config.pool.test:
         return None, None
     source = open_source(config.pool.test, base=workspace.root)
+    if config.pool.class_map:
+        source = MappedSource(source, read_class_map(workspace.root / config.pool.class_map))
     uid_of = {record.name: record.uid for record in classes}
     labels = {entry.id: entry.label for entry in source.entries() if entry.label is not None}
     check_test_labels(config.pool.test, set(labels.values()), uid_of)

@@ -10,6 +10,7 @@ from dgaal_cli.data.batches import DecodedBatch
 from dgaal_cli.data.decode_stream import decode_to, image_digest
 from dgaal_cli.data.decoders.base import AS_STATED, Rendering
 from dgaal_cli.data.decoders.process import Shape
+from dgaal_cli.data.grouping import GroupOf, no_rule
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.pool import LOOK
 from dgaal_cli.data.reading import Reading
@@ -21,6 +22,19 @@ from dgaal_cli.store.records import ItemState, NewItem, PoolChange, PoolFile
 
 _ASIDE_DIGITS = 12
 """Digits of the digest in the name of an image that is set aside; all of them if that is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """The groups of images."""
+
+    known: Mapping[ItemId, str]
+    """Groups in the store."""
+    of_name: GroupOf
+    """The rule for names."""
+
+
+NO_GROUPS = Groups(known={}, of_name=no_rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +85,8 @@ class PoolPlan:
     """Files that changed while they were read; left for the next time."""
     asides: Mapping[ItemId, SampleId] = field(default_factory=dict[ItemId, SampleId])
     """New names of missing images whose names show other images now."""
+    groups: Mapping[ItemId, str] = field(default_factory=dict[ItemId, str])
+    """Groups that images get, where the store has none or a column of the source has another."""
     states: Mapping[ItemId, ItemState] = field(default_factory=dict[ItemId, ItemState])
     """State of each image in the store."""
 
@@ -103,6 +119,7 @@ class PoolPlan:
             states={item_id: s for item_id, s in states.items() if self.states.get(item_id) != s},
             unreadable=self.unreadable,
             readable=(*self.repaired, *self.unlisted),
+            groups=self.groups,
         )
 
 
@@ -112,6 +129,7 @@ def compare(
     unreadable: Mapping[SampleId, str],
     known: KnownFiles,
     *,
+    groups: Groups = NO_GROUPS,
     rendering: Rendering = AS_STATED,
     workers: int = 0,
     emit: Emit = ignore,
@@ -126,6 +144,7 @@ def compare(
         files: Each name of each image in the store.
         unreadable: Unreadable files in the store, with the reason.
         known: What was read earlier; what is read now is added to it.
+        groups: The groups of images, and how names give groups.
         rendering: How samples of more than 8 bits become levels.
         workers: Decoder processes; 0 starts one per CPU.
         emit: Listener for progress.
@@ -134,7 +153,7 @@ def compare(
         InputDataError: An archive of the pool is damaged.
         InterruptedRunError: A signal requested a stop.
     """
-    look = _Look(source, files, unreadable, known)
+    look = _Look(source, files, unreadable, known, groups)
     look.read(replace(LOOK, rendering=rendering), workers=workers, emit=emit)
     return look.plan()
 
@@ -148,12 +167,16 @@ class _Look:
         files: Sequence[PoolFile],
         unreadable: Mapping[SampleId, str],
         known: KnownFiles,
+        groups: Groups,
     ) -> None:
         self.listed: set[SampleId] = set()
         self._source = source
         self._files = files
         self._was_unreadable = unreadable
         self._known = known
+        self._groups = groups
+        self._columns: dict[SampleId, str] = {}
+        """The group of each name, where the source states one."""
         self._by_name = {file.sample_id: file for file in files}
         self._by_content = {file.sha256: file.item_id for file in files}
         self._shown: dict[ItemId, list[SampleId]] = {}
@@ -207,6 +230,8 @@ class _Look:
         for entry in self._source.entries():
             name, read = entry.id, entry.read
             listed.add(name)
+            if entry.group:
+                self._columns[name] = entry.group
             if not isinstance(read, FileBytes):
                 yield entry
                 continue
@@ -270,6 +295,7 @@ class _Look:
                 size_bytes=batch.sizes[row],
                 width=batch.widths[row],
                 height=batch.heights[row],
+                group=self._columns.get(name) or self._groups.of_name(name),
             )
 
     def _note(self, name: SampleId, digest: bytes) -> None:
@@ -339,11 +365,26 @@ class _Look:
             lost=tuple(lost),
             unlisted=tuple(name for name in self._was_unreadable if name not in self.listed),
             unstable=tuple(self._unstable),
+            groups=self._changed_groups(firsts, renamed),
             states={file.item_id: file.state for file in firsts},
         )
         claimed = moved | {name for name, _ in copies} | {item.sample_id for item in new}
         asides = {file.item_id: self._aside(file) for file in missing if file.sample_id in claimed}
         return replace(plan, asides=asides)
+
+    def _changed_groups(
+        self, firsts: Sequence[PoolFile], renamed: Mapping[ItemId, Renamed]
+    ) -> dict[ItemId, str]:
+        """Return the groups that differ from the store; the rule on names replaces none."""
+        changed: dict[ItemId, str] = {}
+        for file in firsts:
+            item_id = file.item_id
+            name = renamed[item_id].new if item_id in renamed else file.sample_id
+            own = self._groups.known.get(item_id, "")
+            group = self._columns.get(name) or own or self._groups.of_name(name)
+            if group != own:
+                changed[item_id] = group
+        return changed
 
     def _is_name_of(self, name: SampleId, item_id: ItemId) -> bool:
         file = self._by_name.get(name)

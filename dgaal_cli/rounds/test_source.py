@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.grouping import GroupOf
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import ChangedPoolError, Survey, load_pixels, survey
 from dgaal_cli.data.sample_range import rendering_of
@@ -31,10 +32,12 @@ class TestReport:
     """Id and reason of each."""
     leaked: tuple[SampleId, ...]
     """Test images whose bytes are in the pool as well."""
+    shared_groups: tuple[SampleId, ...] = ()
+    """Test images whose group has images in the pool, such as others of the same patient."""
 
 
 def check_test_source(
-    source: Source, pool: Survey, classes: Collection[str], emit: Emit
+    source: Source, pool: Survey, classes: Collection[str], group_of: GroupOf, emit: Emit
 ) -> TestReport:
     """Read all test images once.
 
@@ -42,21 +45,24 @@ def check_test_source(
         source: The test source.
         pool: Survey of the pool.
         classes: Names of the classes; empty if they are not known yet.
+        group_of: The rule for groups of images for which the source names none.
         emit: Listener for progress.
 
     Raises:
         InputDataError: The source has no readable image, no labels, or labels that are not classes.
     """
-    found = survey(source, emit=emit)
+    found = survey(source, group_of=group_of, emit=emit)
     labels = {item.label for item in found.items if item.label is not None}
     check_test_labels(source.spec, labels, classes or labels)
     contents = {item.sha256 for item in pool.items}
+    groups = {item.group for item in pool.items} - {""}
     labeled = sum(item.label is not None for item in found.items)
     return TestReport(
         images=labeled,
         unlabeled=len(found.items) - labeled,
         unreadable=found.unreadable,
         leaked=tuple(item.id for item in found.items if item.sha256 in contents),
+        shared_groups=tuple(item.id for item in found.items if item.group in groups),
     )
 
 

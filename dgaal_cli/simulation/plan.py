@@ -65,6 +65,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     new_test: bool = False
     """Hold out other images for each seed. Otherwise methods without randomness ask the same images
     with each seed if there are no first labels, and their intervals say nothing of other pools."""
+    group_by: str = ""
+    """How names give groups of images, which are held out together: see ``pool.group_by``. A column
+    ``group`` of a manifest comes first."""
     arms: tuple[Arm, ...] = ()
     seeds: tuple[Seed, ...] = (0, 1, 2, 3, 4)
     rounds: Annotated[int, Meta(ge=0, le=100_000)] = 6

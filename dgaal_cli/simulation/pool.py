@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.data.decoders.base import Rendering
+from dgaal_cli.data.grouping import group_rule
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import Survey, load_pixels, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
@@ -23,8 +25,19 @@ from dgaal_cli.simulation.plan import Arm, Plan, config_of
 from dgaal_cli.training.seeds import numpy_generator
 
 Labels = npt.NDArray[np.int64]
-_Pairs = list[tuple[SampleId, str]]
-"""Images with the names of their classes."""
+
+
+class _Image(NamedTuple):
+    """One labeled image of a source."""
+
+    id: SampleId
+    label: str
+    """Name of its class."""
+    group: str
+    """What it shares with other images; empty: it is a group of its own."""
+
+
+_Images = list[_Image]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +52,8 @@ class LabeledPool:
     class_names: list[str]
     test_pixels: Pixels
     test_labels: Labels
+    groups: Labels
+    """int64 ``(N,)``: the number of each image's group, 0 to the number of groups - 1."""
     notes: tuple[str, ...] = ()
     """Sentences about omitted images."""
     features: PoolFeatures | None = None
@@ -60,11 +75,11 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
         InputDataError: A source is missing, or has no labels or too few classes.
     """
     source = open_source(plan.pool, base=Path.cwd())
-    found, notes = _labeled(source, plan.classes)
+    found, notes = _labeled(source, plan)
     size, channels, seen = _shape(plan, source)
     if seen is not None:
         unreadable = {name for name, _ in seen.unreadable}
-        found = [(name, label) for name, label in found if name not in unreadable]
+        found = [image for image in found if image.id not in unreadable]
         if unreadable:
             notes.append(f"{len(unreadable)} unreadable images left out")
         if seen.range.note:
@@ -74,8 +89,9 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     found = _subset(found, plan.pool_size, "pool")
     if plan.test:
         test_source = open_source(plan.test, base=Path.cwd())
-        held, more = _labeled(test_source, plan.classes)
+        held, more = _labeled(test_source, plan)
         notes += [f"test: {note}" for note in more]
+        notes += _shared_groups(found, held)
     else:
         test_source = source
         held, others = _split(found, plan.test_share)
@@ -89,8 +105,8 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     names = _class_names(plan, found, held)
     index = {name: k for k, name in enumerate(names)}
 
-    def pixels(of: Source, rows: _Pairs) -> Pixels:
-        ids = [name for name, _ in rows]
+    def pixels(of: Source, rows: _Images) -> Pixels:
+        ids = [image.id for image in rows]
         return load_pixels(
             of,
             ids,
@@ -104,20 +120,21 @@ def load_pool(plan: Plan, *, cache: Path | None) -> LabeledPool:
     config = config_of(plan, Arm(method=REFERENCE), seed=0, image_size=size, channels=channels)
     features = encode_pool(
         config,
-        (source, [name for name, _ in found]),
-        (test_source, [name for name, _ in held]),
+        (source, [image.id for image in found]),
+        (test_source, [image.id for image in held]),
         cache=None if cache is None else cache / "features",
     )
-    missing = sorted(set(names) - {label for _, label in found}, key=names.index)
+    missing = sorted(set(names) - {image.label for image in found}, key=names.index)
     if missing:
         notes.append(f"no image of the pool shows {show(', '.join(missing[:5]))}")
     return LabeledPool(
-        ids=[name for name, _ in found],
+        ids=[image.id for image in found],
         pixels=pixels(source, found),
-        truth=np.array([index[label] for _, label in found], dtype=np.int64),
+        truth=np.array([index[image.label] for image in found], dtype=np.int64),
         class_names=names,
         test_pixels=pixels(test_source, held),
-        test_labels=np.array([index[label] for _, label in held], dtype=np.int64),
+        test_labels=np.array([index[image.label] for image in held], dtype=np.int64),
+        groups=_group_numbers(found),
         notes=tuple(notes),
         features=features,
     )
@@ -127,8 +144,7 @@ def held_out_rows(plan: Plan, pool: LabeledPool, seed: int) -> Labels | None:
     """Return the pool's rows to measure on with this seed; None measures on the test images."""
     if plan.test or not plan.new_test:
         return None
-    order = numpy_generator(seed, "held out").permutation(len(pool.truth))
-    return np.sort(order[: _share_of(len(pool.truth), plan.test_share)])
+    return _held_rows(pool.groups, plan.test_share, numpy_generator(seed, "held out"))
 
 
 def rows_of_seed(plan: Plan, pool: LabeledPool, seed: int) -> Labels:
@@ -195,8 +211,9 @@ def first_rows(plan: Plan, truth: Labels, absent: Sequence[int], seed: int) -> L
     return order[: plan.initial].astype(np.int64)
 
 
-def _labeled(source: Source, classes: Sequence[str]) -> tuple[_Pairs, list[str]]:
-    found: _Pairs = []
+def _labeled(source: Source, plan: Plan) -> tuple[_Images, list[str]]:
+    classes, group_of = plan.classes, group_rule(plan.group_by)
+    found: _Images = []
     unlabeled = other = 0
     for entry in source.entries():
         if entry.label is None:
@@ -204,7 +221,7 @@ def _labeled(source: Source, classes: Sequence[str]) -> tuple[_Pairs, list[str]]
         elif classes and entry.label not in classes:
             other += 1
         else:
-            found.append((entry.id, entry.label))
+            found.append(_Image(entry.id, entry.label, entry.group or group_of(entry.id)))
     if not found:
         raise InputDataError(
             f"{source.spec} has no labels"
@@ -227,30 +244,63 @@ def _shape(plan: Plan, source: Source) -> tuple[int, int, Survey | None]:
     return size or side, channels or (3 if seen.is_color else 1), seen
 
 
-def _subset(found: _Pairs, count: int, what: str) -> _Pairs:
+def _subset(found: _Images, count: int, what: str) -> _Images:
     if not count or count >= len(found):
         return found
     kept = numpy_generator("subset", what).permutation(len(found))[:count]
     return [found[int(i)] for i in np.sort(kept)]
 
 
-def _split(found: _Pairs, share: float) -> tuple[_Pairs, _Pairs]:
-    order = numpy_generator("subset", "held out").permutation(len(found))
-    held = {int(i) for i in order[: _share_of(len(found), share)]}
+def _split(found: _Images, share: float) -> tuple[_Images, _Images]:
+    rows = _held_rows(_group_numbers(found), share, numpy_generator("subset", "held out"))
+    held = set(rows.tolist())
     return (
-        [pair for i, pair in enumerate(found) if i in held],
-        [pair for i, pair in enumerate(found) if i not in held],
+        [image for i, image in enumerate(found) if i in held],
+        [image for i, image in enumerate(found) if i not in held],
     )
 
 
-def _share_of(count: int, share: float) -> int:
-    return max(1, round(share * count))
+def _group_numbers(images: _Images) -> Labels:
+    """Return int64 (n,): the number of each image's group, in the order of their first images."""
+    numbers: dict[str | int, int] = {}
+    keys = (image.group or row for row, image in enumerate(images))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def _class_names(plan: Plan, found: _Pairs, held: _Pairs) -> list[str]:
-    carried = {label for _, label in (*found, *held)}
+def _held_rows(groups: Labels, share: float, generator: np.random.Generator) -> Labels:
+    """Draw whole groups to hold out: those with about this share of the images, not all groups.
+
+    Raises:
+        UsageError: There is only one group.
+    """
+    sizes = np.bincount(groups)
+    if len(sizes) < 2 <= len(groups):
+        raise UsageError(
+            "all images are of one group, so none can be held out; give --test, or another "
+            "--group-by"
+        )
+    order = generator.permutation(len(sizes))
+    taken = np.cumsum(sizes[order])[: max(1, len(sizes) - 1)]
+    count = int(np.argmin(np.abs(taken - max(1, round(share * len(groups))))))
+    return np.flatnonzero(np.isin(groups, order[: count + 1])).astype(np.int64)
+
+
+def _shared_groups(found: _Images, held: _Images) -> list[str]:
+    """Return a sentence if groups have images both in the pool and in the test images."""
+    groups = {image.group for image in found} - {""}
+    shared = [image for image in held if image.group in groups]
+    if not shared:
+        return []
+    return [
+        f"{len(shared)} test images are of groups that are in the pool too, such as "
+        f"{show(shared[0].id)}: accuracy is measured too high"
+    ]
+
+
+def _class_names(plan: Plan, found: _Images, held: _Images) -> list[str]:
+    carried = {image.label for image in (*found, *held)}
     names = list(dict.fromkeys(plan.classes)) or sorted(carried, key=natural_order)
-    if len({label for _, label in found}) < 2:
+    if len({image.label for image in found}) < 2:
         raise InputDataError(f"the pool has only one class, {names[0]}; two are needed")
     return names
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from dgaal_cli.errors import UsageError
-from dgaal_cli.escaping import show
+from dgaal_cli.escaping import show, without_joiners
 from dgaal_cli.store.records import ClassRecord
 
 MAX_NAME = 255
@@ -24,9 +24,14 @@ def clean_name(name: str) -> str:
         raise UsageError(
             f"class name {clean[:20]}... has {len(clean)} characters; at most {MAX_NAME}"
         )
-    if not clean.isprintable() or show(clean) != clean:
+    if not without_joiners(clean).isprintable() or show(clean) != clean:
         raise UsageError(f"class name {clean} has characters that cannot be printed")
     return clean
+
+
+def folded(name: str) -> str:
+    """Return what names that look alike have in common: case and joiners make no difference."""
+    return without_joiners(name.casefold())
 
 
 def by_name(known: Sequence[ClassRecord], name: str) -> ClassRecord:

@@ -71,6 +71,10 @@ class ClassList(Protocol):
         """Append a class; ``UsageError`` if the name is invalid, or the name or key is used."""
         ...
 
+    def add_classes(self, names: Iterable[str]) -> list[ClassRecord]:
+        """Append classes in one transaction; ``UsageError`` as for ``add_class``, then none."""
+        ...
+
     def rename_class(self, uid: ClassUid, name: str) -> ClassRecord:
         """Change the name of a class; its labels stay."""
         ...
@@ -81,6 +85,10 @@ class ClassList(Protocol):
 
     def retire_class(self, uid: ClassUid) -> None:
         """Remove a class from the list; ``UsageError`` while answers name it."""
+        ...
+
+    def reinstate_class(self, uid: ClassUid) -> ClassRecord:
+        """Append a removed class to the list again; ``UsageError`` if its name is used now."""
         ...
 
 
@@ -132,6 +140,14 @@ class Images(Protocol):
 
     def pool_files(self) -> list[PoolFile]:
         """Return each name of each pool image, in the order in which the names were added."""
+        ...
+
+    def groups(self) -> dict[ItemId, str]:
+        """Return the group of each pool image that has one, by number.
+
+        Images of a group, such as those of a patient, stay on one side of a split. An image without
+        a group is a group of its own.
+        """
         ...
 
     def change_pool(self, change: PoolChange) -> AddedItems:

@@ -66,6 +66,9 @@ class NewItem:
     size_bytes: int
     width: int
     height: int
+    group: str = ""
+    """What it shares with other images; not used if its bytes have a group already. Empty: it is a
+    group of its own."""
 
 
 class PoolFile(NamedTuple):
@@ -97,6 +100,8 @@ class PoolChange:
     """Files that cannot be read, with the reason."""
     readable: Sequence[SampleId] = ()
     """Files that are no longer unreadable, or no longer there."""
+    groups: Mapping[ItemId, str] = field(default_factory=dict[ItemId, str])
+    """Groups of images from now on; not empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

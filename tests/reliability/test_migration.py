@@ -42,6 +42,13 @@ def test_released_store_opens_with_its_labels(sql: Path, tmp_path: Path):
         assert store.watermark() == 9
 
 
+def test_a_store_of_an_earlier_version_gets_groups_and_keeps_those_of_version_6(tmp_path: Path):
+    with open_store(build(RELEASED[4], tmp_path / "5.db")) as store:
+        assert store.groups() == {}
+    with open_store(build(RELEASED[5], tmp_path / "6.db")) as store:
+        assert store.groups() == {1: "p\u00e9", 2: "p\u00e9", 4: "\udcff"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sql", RELEASED, ids=lambda sql: sql.stem)
 def test_killed_migration_leaves_old_or_new_store(drive: Drive, tmp_path: Path, sql: Path):

@@ -20,6 +20,16 @@ from dgaal_cli.escaping import cell, cells, show, uncell
         ("line\nbreak\ttab", "line\\u{a}break\\u{9}tab"),
         (os.fsdecode(b"caf\xe9.png"), "caf\\xe9.png"),
         (b"caf\xe9.png", "caf\\xe9.png"),
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
+        ("\U0001f469\u200d\U0001f52c", "\U0001f469\u200d\U0001f52c"),
+        ("c\u200dat", "c\\u{200d}at"),
+        ("\u06cc\u200c", "\u06cc\\u{200c}"),
+        ("\u06cc\u200c\u200c\u062e", "\u06cc\\u{200c}\\u{200c}\u062e"),
+        ("\u06cc\u200b\u062e", "\u06cc\\u{200b}\u062e"),
     ],
 )
 def test_show_escapes_control_characters(name, shown):

@@ -85,7 +85,8 @@ class ArraySource(RowSource):
         reads = map(_tuples(BlockRow), zip(repeat(block), range(len(block)), strict=False))
         labels = repeat(None) if member.labels is None else member.labels[first : rows.stop]
         paths = [f"{self.spec}!{name}" for name in names]
-        columns = zip(names, reads, labels, repeat(member.split), paths, strict=False)
+        splits, groups = repeat(member.split), repeat("")
+        columns = zip(names, reads, labels, splits, paths, groups, strict=False)
         return map(_tuples(Entry), columns)
 
     def stamp(self) -> str:

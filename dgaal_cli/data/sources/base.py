@@ -35,6 +35,8 @@ class Entry(NamedTuple):
     """Split of the source, such as ``train``; empty if it has none."""
     path: str = ""
     """Path shown in the score table: the file's path, or ``archive!member``."""
+    group: str = ""
+    """What it shares with other images, such as a patient; empty: it is a group of its own."""
 
 
 class Source(Protocol):

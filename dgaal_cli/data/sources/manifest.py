@@ -13,7 +13,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import separator_hint, show
 from dgaal_cli.ids import SampleId
 
-COLUMNS = ("file_name", "label", "split", "id")
+COLUMNS = ("file_name", "label", "split", "id", "group")
 MAX_LINE_BYTES = 2**20
 _MAX_TEXT = 4096
 
@@ -124,6 +124,7 @@ class ManifestSource(ContainerSource):
             label=row.get("label") or None,
             split=(row.get("split") or "").strip(),
             path=str(path),
+            group=(row.get("group") or "").strip(),
             read=FileBytes(str(path)),
         )
 

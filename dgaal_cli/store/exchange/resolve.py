@@ -282,10 +282,10 @@ class _Classes:
         except UsageError as error:
             raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
         for record in self.active:
-            if record.name.casefold() == clean.casefold():
+            if classes.folded(record.name) == classes.folded(clean):
                 raise InputDataError(
                     f"{line.where}, {line.part} label: {clean} differs from class "
-                    f"{record.name} only in case"
+                    f"{record.name} only in case or joiners"
                 )
         uid = ClassUid(secrets.token_hex(8))
         if (

@@ -2,13 +2,13 @@
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid
-from dgaal_cli.store.classes import clean_name
+from dgaal_cli.store.classes import clean_name, folded
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.store.sqlite.connection import Connection
 
@@ -42,27 +42,39 @@ def is_active(connection: sqlite3.Connection, uid: ClassUid) -> bool:
 def add(
     connection: Connection, name: str, key: str = "", *, uid: ClassUid | None = None
 ) -> ClassRecord:
-    """Append a class; names are compared without case."""
+    """Append a class; names are compared without case and joiners."""
     known = active(connection)
     record = ClassRecord(
         uid=uid or ClassUid(secrets.token_hex(8)),
-        name=_free_name(known, name),
+        name=_free_name({folded(each.name): each.name for each in known}, name),
         key=_free_key(known, key),
         position=known[-1].position + 1 if known else 0,
     )
-    connection.execute(
-        "INSERT INTO class VALUES (?, ?, ?, ?, NULL)",
-        (record.uid, record.name, record.key, record.position),
-    )
-    _log(connection, "add", record)
+    _insert(connection, record)
     return record
+
+
+def add_many(connection: Connection, names: Iterable[str]) -> list[ClassRecord]:
+    """Append classes in the time that their number takes, not its square."""
+    known = active(connection)
+    taken = {folded(record.name): record.name for record in known}
+    start = known[-1].position + 1 if known else 0
+    added: list[ClassRecord] = []
+    for position, name in enumerate(names, start=start):
+        clean = _free_name(taken, name)
+        taken[folded(clean)] = clean
+        uid = ClassUid(secrets.token_hex(8))
+        added.append(ClassRecord(uid=uid, name=clean, key="", position=position))
+    for record in added:
+        _insert(connection, record)
+    return added
 
 
 def rename(connection: Connection, uid: ClassUid, name: str) -> ClassRecord:
     """Change the name of a class; its labels stay."""
     old = _one(connection, uid)
-    others = [record for record in active(connection) if record.uid != uid]
-    new = replace(old, name=_free_name(others, name))
+    others = (record for record in active(connection) if record.uid != uid)
+    new = replace(old, name=_free_name({folded(each.name): each.name for each in others}, name))
     connection.execute("UPDATE class SET name = ? WHERE class_uid = ?", (new.name, uid))
     _log(connection, "rename", new)
     return new
@@ -97,6 +109,28 @@ def retire(connection: Connection, uid: ClassUid) -> None:
     _log(connection, "retire", record)
 
 
+def reinstate(connection: Connection, uid: ClassUid) -> ClassRecord:
+    """Append a removed class to the list again, without its key."""
+    row = connection.execute(
+        "SELECT name FROM class WHERE class_uid = ? AND retired_us IS NOT NULL", (uid,)
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"no class with the uid {uid} was removed")
+    known = active(connection)
+    record = ClassRecord(
+        uid=uid,
+        name=_free_name({folded(each.name): each.name for each in known}, row[0]),
+        key="",
+        position=known[-1].position + 1 if known else 0,
+    )
+    connection.execute(
+        "UPDATE class SET retired_us = NULL, key = '', position = ? WHERE class_uid = ?",
+        (record.position, uid),
+    )
+    _log(connection, "add", record)
+    return record
+
+
 def _one(connection: sqlite3.Connection, uid: ClassUid) -> ClassRecord:
     for record in active(connection):
         if record.uid == uid:
@@ -104,11 +138,19 @@ def _one(connection: sqlite3.Connection, uid: ClassUid) -> ClassRecord:
     raise UsageError(f"there is no class with the uid {uid}")
 
 
-def _free_name(others: Sequence[ClassRecord], name: str) -> str:
+def _insert(connection: Connection, record: ClassRecord) -> None:
+    connection.execute(
+        "INSERT INTO class VALUES (?, ?, ?, ?, NULL)",
+        (record.uid, record.name, record.key, record.position),
+    )
+    _log(connection, "add", record)
+
+
+def _free_name(others: Mapping[str, str], name: str) -> str:
+    """Return the cleaned name; ``others`` are the names of other classes by ``folded``."""
     clean = clean_name(name)
-    for other in others:
-        if other.name.casefold() == clean.casefold():
-            raise UsageError(f"class {clean} exists already as {other.name}")
+    if other := others.get(folded(clean)):
+        raise UsageError(f"class {clean} exists already as {other}")
     return clean
 
 

@@ -28,6 +28,7 @@ GROWING = (
     "label_class",
     "item",
     "path",
+    "image_group",
     "query_entry",
     "shown",
     "event",
@@ -35,14 +36,15 @@ GROWING = (
 )
 """Tables whose rows are never changed or deleted, except for some columns of ``item``.
 
-Where names of images change, ``GENERATION`` does too, and the next backup is a full copy."""
+Where names or groups of images change, ``GENERATION`` does too, and the next backup is a full
+copy."""
 WHOLE = ("meta", "class", "query", "unreadable", "lease")
 """Small tables whose rows change."""
 
 Marks = dict[str, tuple[int, str]]
 """The number of the newest row of each table of ``GROWING``, and a digest of that row.
 
-``GENERATION`` has a mark, too, if images got other names."""
+``GENERATION`` has a mark, too, if images got other names or groups."""
 
 _BATCH = 1000
 _DIGEST_CHARS = 64
@@ -97,7 +99,7 @@ def continues(connection: sqlite3.Connection, base: Base) -> bool:
     """Check whether the store contains the rows of a backup, so that a delta can continue it.
 
     It does not after an older store was restored or copied over this one, or after images of the
-    pool got other names.
+    pool got other names or groups.
     """
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     return (

@@ -18,7 +18,7 @@ from dgaal_cli.store.records import (
     NewItem,
     NewSynthetic,
 )
-from dgaal_cli.store.sqlite import label_rows
+from dgaal_cli.store.sqlite import groups, label_rows
 
 COLUMNS = (
     "i.item_id, i.sample, i.sha256, i.is_synthetic, i.parent, i.round, i.state, "
@@ -246,6 +246,7 @@ def _add_first(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedI
     """Add the first images of a store, in a fifth of the time of ``_add_one``."""
     ids: dict[bytes, int] = {}
     paths: dict[bytes, int] = {}
+    group_of: dict[int, str] = {}
     twice: list[NewItem] = []
 
     def rows() -> Iterator[tuple[int, bytes, bytes, int, int, int]]:
@@ -256,6 +257,8 @@ def _add_first(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedI
                 continue
             known = ids.get(digest)
             paths[path] = ids.setdefault(digest, len(ids) + 1)
+            if item.group:
+                group_of.setdefault(ids[digest], item.group)
             if known is None:
                 yield ids[digest], digest, path, item.size_bytes, item.width, item.height
 
@@ -263,6 +266,7 @@ def _add_first(connection: sqlite3.Connection, new: Iterable[NewItem]) -> AddedI
         "INSERT INTO item(item_id, sha256, sample, bytes, w, h) VALUES (?, ?, ?, ?, ?, ?)", rows()
     )
     connection.executemany("INSERT INTO path VALUES (?, ?)", paths.items())
+    groups.add(connection, group_of.items())
     connection.execute("DELETE FROM unreadable WHERE path IN (SELECT path FROM path)")
     added = Counter(_add_one(connection, item) for item in twice)
     added.update(new=len(ids), duplicates=len(paths) - len(ids))
@@ -293,6 +297,8 @@ def _add_one(connection: sqlite3.Connection, item: NewItem) -> str:
             (item.sha256, path, item.size_bytes, item.width, item.height),
         )
         connection.execute("INSERT INTO path VALUES (?, ?)", (path, cursor.lastrowid))
+        groups.add(connection, [(cursor.lastrowid or 0, item.group)])
         return "new"
     connection.execute("INSERT INTO path VALUES (?, ?)", (path, same[0]))
+    groups.add(connection, [(same[0], item.group)])
     return "duplicates"

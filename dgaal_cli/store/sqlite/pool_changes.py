@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dgaal_cli.store.records import AddedItems, NewItem, PoolChange, PoolFile
+from dgaal_cli.store.sqlite import groups
 from dgaal_cli.store.sqlite.connection import Connection
 from dgaal_cli.store.sqlite.items import encode_path
 
 GENERATION = "pool_generation"
-"""Key in ``meta``: a new text whenever images get other names; see ``deltas``."""
+"""Key in ``meta``: a new text whenever images get other names or groups; see ``deltas``."""
 
 
 def files(connection: Connection) -> list[PoolFile]:
@@ -30,7 +31,8 @@ def files(connection: Connection) -> list[PoolFile]:
 def apply(connection: Connection, change: PoolChange) -> AddedItems:
     """Apply a change in the caller's transaction; see ``Images.change_pool``."""
     is_renamed = bool(change.names or change.firsts)
-    if is_renamed or _takes_names(connection, change):
+    is_regrouped = groups.change(connection, change.groups)
+    if is_renamed or is_regrouped or _takes_names(connection, change):
         connection.execute(
             "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
             (GENERATION, secrets.token_hex(8)),
@@ -89,4 +91,5 @@ def _add_one(connection: Connection, item: NewItem) -> str:
         "INSERT INTO path VALUES (?1, ?2) ON CONFLICT(path) DO UPDATE SET item_id = ?2",
         (path, number),
     )
+    groups.add(connection, [(number, item.group)])
     return "new" if known is None else "duplicates"

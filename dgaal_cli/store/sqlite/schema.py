@@ -181,7 +181,13 @@ _V4 = ("""CREATE INDEX event_time ON event(annotator, at_us)""",)
 # Earlier versions counted the labels of the source like those of a person: the caller recomputes.
 _V5 = ()
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5)
+# A part of a file name may be a group, so names are BLOBs here too.
+_V6 = (
+    """CREATE TABLE image_group(
+        item_id INTEGER NOT NULL UNIQUE REFERENCES item, name BLOB NOT NULL) STRICT""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_V1, _V2, _V3, _V4, _V5, _V6)
 """Statements from version ``n`` to ``n + 1``; released ones are never edited."""
 
 

@@ -38,6 +38,7 @@ from dgaal_cli.store.sqlite import (
 )
 from dgaal_cli.store.sqlite import classes as class_rows
 from dgaal_cli.store.sqlite import counts as item_counts
+from dgaal_cli.store.sqlite import groups as group_rows
 from dgaal_cli.store.sqlite import items as item_rows
 from dgaal_cli.store.sqlite.acknowledged import Acknowledged
 from dgaal_cli.store.sqlite.connection import Connection, Database
@@ -118,9 +119,11 @@ class SqliteStore:
     classes = _reads(class_rows.active)
     class_names = _reads(class_rows.names)
     add_class = _writes(class_rows.add)
+    add_classes = _writes(class_rows.add_many)
     rename_class = _writes(class_rows.rename)
     reorder_classes = _writes(class_rows.reorder)
     retire_class = _writes(class_rows.retire)
+    reinstate_class = _writes(class_rows.reinstate)
 
     def class_by_name(self, name: str) -> ClassRecord:
         return by_name(self.classes(), name)
@@ -137,6 +140,7 @@ class SqliteStore:
     replaced = _reads(item_rows.replaced)
     quarantined = _reads(item_rows.quarantined)
     pool_files = _reads(pool_changes.files)
+    groups = _reads(group_rows.every)
     change_pool = _writes(pool_changes.apply)
     add_items = _writes(item_rows.add)
     add_synthetic = _writes(item_rows.add_synthetic)

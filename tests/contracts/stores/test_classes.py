@@ -47,6 +47,43 @@ def test_class_names_differing_only_in_case_or_composition_are_equal(store):
             store.add_class(name)
 
 
+def test_joiners_belong_to_names_and_make_no_other_name(store):
+    word = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"  # Persian: "I want"
+    store.add_class(word)
+    assert names(store) == [word]
+    for name in (word.replace("\u200c", ""), word.replace("\u200c", "\u200d")):
+        with pytest.raises(UsageError, match="exists already"):
+            store.add_class(name)
+    with pytest.raises(UsageError, match="cannot be printed"):
+        store.add_class("c\u200dat")
+
+
+def test_many_classes_are_added_in_their_order_or_none_of_them(store):
+    store.add_class("first")
+    many = [f"class {number:03d} " + "x" * 245 for number in range(300)]
+    added = store.add_classes(many)
+    assert names(store) == ["first", *many]
+    assert [record.position for record in added] == [*range(1, 301)]
+    with pytest.raises(UsageError, match="exists already"):
+        store.add_classes(["new", "NEW"])
+    with pytest.raises(UsageError, match="exists already"):
+        store.add_classes(["other", "First"])
+    assert names(store) == ["first", *many]
+
+
+def test_removed_class_is_reinstated_at_the_end_unless_its_name_is_used(store):
+    cat, dog = (store.add_class(name) for name in ("cat", "dog"))
+    store.retire_class(cat.uid)
+    assert store.reinstate_class(cat.uid).uid == cat.uid
+    assert names(store) == ["dog", "cat"]
+    store.retire_class(dog.uid)
+    store.add_class("Dog")
+    with pytest.raises(UsageError, match="exists already"):
+        store.reinstate_class(dog.uid)
+    with pytest.raises(UsageError, match="was removed"):
+        store.reinstate_class(cat.uid)
+
+
 def test_two_classes_cannot_share_a_key(store):
     store.add_class("cat", "1")
     with pytest.raises(UsageError, match="belongs to class cat"):

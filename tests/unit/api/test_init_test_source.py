@@ -62,6 +62,15 @@ def test_sound_test_images_are_counted(root: Path):
     assert (report.images, report.unlabeled, report.unreadable, report.leaked) == (3, 0, (), ())
 
 
+def test_test_images_of_groups_in_the_pool_are_named(root: Path):
+    request = InitRequest(
+        root=root / "w", pool="pool", test="test", base=root, method="random", group_by=r"(\d)\.png"
+    )
+    report = init(request).test
+    assert report is not None
+    assert report.shared_groups == ("cat/10.png", "cat/12.png", "dog/11.png")  # 0, 2 and 1
+
+
 def test_unreadable_test_images_are_named_and_left_out_of_training(root: Path):
     put(root / "test/dog/bad.png", b"no image")
     made = make(root)

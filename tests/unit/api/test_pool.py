@@ -135,6 +135,37 @@ def test_sorting_into_folders_keeps_labels_and_the_open_query(pool: Pool):
         assert store.item_by_sample(SampleId("c.png")).sample_id == "kind/c.png"
 
 
+def test_rule_on_names_groups_old_and_new_images_and_keeps_known_groups(pool: Pool):
+    config = configuration(pool.workspace, "pool.group_by=^(.)")
+    paint(pool.path("new.png"), 9)
+    report = pool_update(pool.workspace, config).report
+    assert len(report.plan.groups) == 4
+    with pool.store() as store:
+        assert store.groups() == {1: "a", 2: "b", 3: "c", 4: "d", 5: "n"}
+    pool.path("a.png").rename(pool.path("z.png"))
+    pool_update(pool.workspace, config)
+    with pool.store() as store:
+        assert store.groups()[ItemId(1)] == "a"
+    assert pool_status(pool.workspace, config).plan.is_empty
+
+
+def test_group_column_that_is_corrected_counts_and_an_emptied_one_changes_nothing(tmp_path: Path):
+    for seed, name in enumerate("abc"):
+        paint(tmp_path / f"{name}.png", seed)
+    manifest = tmp_path / "pool.csv"
+    manifest.write_text("file_name,group\na.png,p1\nb.png,p1\n")
+    request = InitRequest(root=tmp_path / "w", pool="pool.csv", base=tmp_path, method="random")
+    made = init(request)
+    assert (made.groups, made.grouped) == (1, 2)
+    manifest.write_text("file_name,group\na.png,\nb.png,p2\nc.png,p2\n")
+    config = configuration(made.workspace)
+    pool_update(made.workspace, config)
+    with open_store(made.workspace) as store:
+        assert store.groups() == {1: "p1", 2: "p2", 3: "p2"}
+    found = status(made.workspace, config)
+    assert (found.groups, found.grouped) == (2, 3)
+
+
 def test_name_that_a_new_image_takes_no_longer_means_the_moved_one(pool: Pool):
     pool.label("a.png", "cat")
     pool.path("a.png").rename(pool.path("z.png"))

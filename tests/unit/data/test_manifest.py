@@ -44,6 +44,14 @@ def test_names_that_are_not_utf8_work_in_both_formats(tmp_path: Path) -> None:
     assert one.id == two.id
 
 
+def test_group_column_is_read_and_an_empty_group_is_none(tmp_path: Path) -> None:
+    csv = entries(tmp_path, "file_name,group\na.png, p1 \nb.png,\n")
+    assert [entry.group for entry in csv] == ["p1", ""]
+    lines = '{"file_name": "a.png", "group": 7}\n{"file_name": "b.png", "group": null}\n'
+    jsonl = entries(tmp_path, lines, name="pool.jsonl")
+    assert [entry.group for entry in jsonl] == ["7", ""]
+
+
 @pytest.mark.parametrize("suffix", ["#train", "#test"])
 def test_split_selects_its_rows(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "m.csv").write_text("file_name,split\na.png,train\nb.png,test\nc.png,train\n")

@@ -16,7 +16,7 @@ from dgaal_cli.rounds.dataset import MIN_HELD_OUT
 from dgaal_cli.rounds.engine import synthesize_copies
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import NewSynthetic
+from dgaal_cli.store.records import NewSynthetic, PoolChange
 from dgaal_cli.tasks.classification.label import class_of
 from dgaal_cli.tasks.oracle import answer_items
 from dgaal_cli.training.runtime import Runtime
@@ -114,6 +114,50 @@ def test_earlier_copies_of_held_out_images_are_not_used(workspace):
     ):
         assert (before_mask & is_measured).any()
         assert after_mask.tolist() == (before_mask & ~is_measured).tolist()
+
+
+def set_groups(store, count):
+    """Put the images into this many groups, in turn."""
+    items = store.items()
+    groups = {item.item_id: f"p{number % count}" for number, item in enumerate(items)}
+    store.change_pool(PoolChange(groups=groups))
+    return np.array([int(groups[item.item_id][1:]) for item in items])
+
+
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_whole_groups_are_held_out_and_never_all(workspace, count):
+    with open_store(workspace.store_path) as store:
+        label(store, store.items())
+        single = gathered(workspace, store).data.is_held_out
+        groups = set_groups(store, count)
+        is_held_out = gathered(workspace, store).data.is_held_out
+        measured = set(groups[is_held_out].tolist())
+        assert measured
+        assert len(measured) < count
+        assert not measured & set(groups[~is_held_out].tolist())
+        # Without groups, images of each would be on both sides.
+        assert set(groups[single].tolist()) & set(groups[~single].tolist())
+
+
+def test_nothing_is_held_out_of_a_single_group(workspace):
+    with open_store(workspace.store_path) as store:
+        label(store, store.items())
+        set_groups(store, 1)
+        assert not gathered(workspace, store).data.is_held_out.any()
+
+
+def test_groups_stay_held_out_when_they_grow_and_images_go_missing(workspace):
+    with open_store(workspace.store_path) as store:
+        label(store, store.items())
+        groups = set_groups(store, 12)
+        before = set(groups[gathered(workspace, store).data.is_held_out].tolist())
+        first = [item for item in store.items() if item.item_id <= 12]
+        for item in first:
+            (workspace.root / "pool" / item.sample_id).unlink()
+        found = gathered(workspace, store).data
+    kept = groups[12:]
+    assert len(found.item_ids) == COUNT - 12
+    assert set(kept[found.is_held_out].tolist()) == before
 
 
 def test_every_copy_is_used_with_a_test_source(workspace):

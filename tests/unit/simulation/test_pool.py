@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +50,45 @@ def test_each_seed_holds_out_other_images_on_request(path):
     for seed, rows in zip((0, 0, 1), held, strict=True):
         kept = rows_of_seed(plan, pool, seed).tolist()
         assert sorted(kept + rows) == list(range(90))
+
+
+def grouped_manifest(folder, groups, *, split=lambda _: ""):
+    """Write a manifest of 60 images in this many groups."""
+    lines = ["file_name,label,group,split"]
+    for number, pixels in enumerate(images(np.arange(60) % 3)):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{number % 3},p{number % groups},{split(number)}")
+    path = folder / "pool.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize("groups", [2, 10])
+def test_whole_groups_are_held_out(tmp_path, groups):
+    plan = Plan(pool=str(grouped_manifest(tmp_path, groups)), image_size=8, channels=1)
+    pool = load_pool(plan, cache=None)
+    assert len(set(pool.groups.tolist())) == groups - max(1, groups // 5)
+    assert len(pool.test_labels) == 60 // groups * max(1, groups // 5)
+    own = msgspec.structs.replace(plan, new_test=True)
+    pool = load_pool(own, cache=None)
+    for seed in range(3):
+        held = set(pool.groups[held_out_rows(own, pool, seed)].tolist())
+        kept = set(pool.groups[rows_of_seed(own, pool, seed)].tolist())
+        assert held
+        assert kept
+        assert not held & kept
+
+
+def test_one_group_cannot_be_held_out(tmp_path):
+    with pytest.raises(UsageError, match="one group"):
+        load_pool(Plan(pool=str(grouped_manifest(tmp_path, 1)), image_size=8), cache=None)
+
+
+def test_groups_both_in_pool_and_test_images_are_told(tmp_path):
+    path = grouped_manifest(tmp_path, 10, split=lambda n: "test" if n < 12 else "train")
+    plan = Plan(pool=f"{path}#train", test=f"{path}#test", image_size=8, channels=1)
+    notes = load_pool(plan, cache=None).notes
+    assert any("12 test images are of groups that are in the pool too" in note for note in notes)
 
 
 def test_pool_of_limited_size_is_the_same_for_every_seed(path):

@@ -1,0 +1,18 @@
+"""Groups of images as numbers, without torch."""
+
+from collections.abc import Mapping, Sequence
+
+from dgaal_cli.ids import ItemId
+
+
+def firsts_of_groups(ids: Sequence[ItemId], groups: Mapping[ItemId, str]) -> list[ItemId]:
+    """Return the oldest image of the group of each image; the image itself if it has no group.
+
+    Args:
+        ids: Images.
+        groups: Groups of images, by number, also of images that are not in ``ids``.
+    """
+    first: dict[str, ItemId] = {}
+    for item_id, name in groups.items():
+        first[name] = min(item_id, first.get(name, item_id))
+    return [first[groups[item_id]] if item_id in groups else item_id for item_id in ids]
