@@ -25,6 +25,7 @@ from dgaal_cli.labeling.class_list import (
     remove_class,
     rename_class,
 )
+from dgaal_cli.labeling.class_split import split_class, undo_split
 from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.labeling.label_errors import label_errors
 from dgaal_cli.labeling.label_stats import LabelStats, label_stats
@@ -56,7 +57,7 @@ __all__ = [
 __all__ += ["Restored", "backup", "check", "restore"]
 __all__ += ["export_labels", "import_labels", "label_log", "label_stats"]
 __all__ += ["add_class", "class_list", "merge_classes", "order_classes"]
-__all__ += ["remove_class", "rename_class"]
+__all__ += ["remove_class", "rename_class", "split_class", "undo_split"]
 __all__ += ["adjudicate", "disputes", "label_errors"]
 
 

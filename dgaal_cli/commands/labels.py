@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dgaal_cli.api.labels import Conflict, ImportedLabels, LoggedEvent
+    from dgaal_cli.labeling.class_list import ListedClass
     from dgaal_cli.labeling.disputes import Dispute
     from dgaal_cli.labeling.label_errors import SuspectLabel
     from dgaal_cli.store.records import OverruledAnswer
+    from dgaal_cli.workspace import Workspace
 
 app = typer.Typer(
     name="labels",
@@ -216,6 +218,18 @@ def classes_command(
         tuple[str, str] | None,
         typer.Option(metavar="OLD INTO", help="Give the labels of a class another one; remove it."),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Ask the images of a class again, with those of --into."),
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Classes that replace the one of --split."),
+    ] = None,
+    undo_split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Restore a class that was split, and its answers."),
+    ] = None,
 ) -> None:
     """List or change the classes; except after --rename, run 'dgaal train' before the next query.
 
@@ -224,8 +238,10 @@ def classes_command(
     from dgaal_cli.labeling import class_list
 
     context: Context = ctx.obj
-    if sum(option is not None for option in (add, rename, order, remove, merge)) > 1:
-        raise UsageError("use only one of --add, --rename, --order, --remove and --merge")
+    if sum(o is not None for o in (add, rename, order, remove, merge, split, undo_split)) > 1:
+        raise UsageError(
+            "use only one of --add, --rename, --order, --remove, --merge, --split and --undo-split"
+        )
     workspace = context.checked_workspace()
     if add is not None:
         found = class_list.add_class(workspace, add)
@@ -238,12 +254,35 @@ def classes_command(
     elif merge is not None:
         found = class_list.merge_classes(workspace, *merge)
     else:
-        found = class_list.class_list(workspace)
+        found = _split_or_list(context, workspace, split, into, undo_split)
     if context.printed_json(found):
         return
     for listed in found:
         key = f"  (key {show(listed.key)})" if listed.key else ""
         print(f"{listed.labels:>7,}  {show(listed.name)}{key}")
+
+
+def _split_or_list(
+    context: Context,
+    workspace: "Workspace",
+    split: str | None,
+    into: str | None,
+    undone: str | None,
+) -> "list[ListedClass]":
+    """Split a class, undo a split, or only list the classes; return the list."""
+    from dgaal_cli.labeling import class_list, class_split
+
+    if (split is None) != (into is None):
+        raise UsageError("--split and --into belong together: --split dog --into poodle,terrier")
+    if split is not None and into is not None:
+        found, count = class_split.split_class(workspace, context.config(), split, into.split(","))
+        context.note(f"{count:,} images are asked again: {context.dgaal} label")
+        return found
+    if undone is not None:
+        found, count = class_split.undo_split(workspace, undone)
+        context.note(f"{count:,} answers are restored")
+        return found
+    return class_list.class_list(workspace)
 
 
 @app.command("disputes")

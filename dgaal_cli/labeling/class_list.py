@@ -26,7 +26,7 @@ class ListedClass:
 def class_list(workspace: Workspace) -> list[ListedClass]:
     """Return the classes in their order."""
     with open_store(workspace, read_only=True) as store:
-        return _listed(store)
+        return listed_classes(store)
 
 
 def add_class(workspace: Workspace, name: str) -> list[ListedClass]:
@@ -76,7 +76,7 @@ def merge_classes(workspace: Workspace, old: str, into: str) -> list[ListedClass
             session="merge",
         )
         store.retire_class(first.uid)
-        return _listed(store)
+        return listed_classes(store)
 
 
 def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClass]:
@@ -99,10 +99,11 @@ def order_classes(workspace: Workspace, names: Sequence[str]) -> list[ListedClas
 def _changed(workspace: Workspace, change: Callable[[Store], object]) -> list[ListedClass]:
     with open_store(workspace) as store:
         change(store)
-        return _listed(store)
+        return listed_classes(store)
 
 
-def _listed(store: Store) -> list[ListedClass]:
+def listed_classes(store: Store) -> list[ListedClass]:
+    """Return the classes of an open store, in their order."""
     by_class = store.counts().by_class
     return [
         ListedClass(uid=r.uid, name=r.name, key=r.key, labels=by_class.get(r.uid, 0))

@@ -77,13 +77,14 @@ def standing_events(events: Iterable[EventRecord]) -> list[EventRecord]:
     facts: defaultdict[ItemId, list[Fact]] = defaultdict(list)
     for event in by_id.values():
         if event.says != "inherit":
-            facts[event.item_id].append(_fact(event))
+            facts[event.item_id].append(fact_of(event))
     answers = [fold(each, need=1).answers.values() for each in facts.values()]
     numbers = [max(fact.event_id for fact in each) for each in answers if each]
     return [by_id[number] for number in sorted(numbers)]
 
 
-def _fact(event: EventRecord) -> Fact:
+def fact_of(event: EventRecord) -> Fact:
+    """Return what the fold uses of an event of the history, without the time of the answer."""
     return Fact(
         event_id=event.event_id,
         says=event.says,
