@@ -127,10 +127,21 @@ def _indented(text: str) -> str:
 def _array_parts(items: Iterator[object]) -> Iterator[str]:
     before = "["
     while page := list(islice(items, _ARRAY_PART)):
-        text = _indented(_dumped(page))
+        text = _array_text(page)
         yield before + text.removeprefix("[").removesuffix("\n]")
         before = ","
     yield "[]" if before == "[" else "\n]"
+
+
+def _array_text(page: list[object]) -> str:
+    """Write a page as ``_indented(_dumped(page))`` does, in a third of the time."""
+    import msgspec
+
+    data = msgspec.json.encode(page, enc_hook=_to_json)
+    # Other characters are escaped, since the output may be in any encoding.
+    return (
+        msgspec.json.format(data, indent=1).decode() if data.isascii() else _indented(_dumped(page))
+    )
 
 
 def _to_json(value: object) -> Any:

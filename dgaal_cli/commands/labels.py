@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from dgaal_cli.api.labels import Conflict, ImportedLabels, LoggedEvent
     from dgaal_cli.labeling.class_list import ListedClass
-    from dgaal_cli.labeling.disputes import Dispute
     from dgaal_cli.labeling.label_errors import SuspectLabel
-    from dgaal_cli.store.records import OverruledAnswer
+    from dgaal_cli.store.records import DisputedItem, OverruledAnswer
     from dgaal_cli.workspace import Workspace
 
 app = typer.Typer(
@@ -298,7 +297,7 @@ def disputes_command(ctx: typer.Context) -> None:
     for dispute in found:
         count += 1
         answers = "; ".join(f"{show(who)}: {_class(name)}" for who, name in dispute.answers)
-        print(f"{spell(dispute.sample_id)}  {answers}  (counts: {_class(dispute.stands)})")
+        print(f"{spell(dispute.sample_id)}  {answers}  (counts: {_class(dispute.current)})")
     context.note(
         f"{count:,} disputed"
         + (f"; decide one with {context.dgaal} labels adjudicate IMAGE CLASS" if count else "")
@@ -517,12 +516,12 @@ def _moment(at: str) -> str:
     return at[:19].replace("T", " ")
 
 
-def _dispute(found: "Dispute") -> dict[str, Any]:
+def _dispute(found: "DisputedItem") -> dict[str, Any]:
     return {
         "item_id": found.item_id,
         "sample_id": spell(found.sample_id),
         "answers": found.answers,
-        "stands": found.stands,
+        "stands": found.current,
     }
 
 

@@ -2,29 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
 
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import unspell
-from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.ids import SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Answer, ItemRecord, Label
+from dgaal_cli.store.records import Answer, DisputedItem, ItemRecord
 from dgaal_cli.tasks.registry import workspace_task
 from dgaal_cli.workspace import Workspace
-
-
-class Dispute(NamedTuple):
-    """One image with different answers and no decision; a tuple, since there may be many."""
-
-    item_id: ItemId
-    sample_id: SampleId
-    answers: tuple[tuple[str, str | None], ...]
-    """Annotator and class, None for "cannot tell"; oldest first."""
-    stands: str | None
-    """Current label: the majority's answer, else the earliest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +27,17 @@ class Adjudicated:
     """Number of images still disputed."""
 
 
-def disputes(workspace: Workspace) -> list[Dispute]:
+def disputes(workspace: Workspace) -> list[DisputedItem]:
     """Return the images with different answers and no decision, ordered by item id."""
     return list(iter_disputes(workspace))
 
 
-def iter_disputes(workspace: Workspace) -> Iterator[Dispute]:
+def iter_disputes(workspace: Workspace) -> Iterator[DisputedItem]:
     """Yield ``disputes`` in short reads of the store, which do not block writers."""
     text = workspace_task(workspace).text
     with open_store(workspace, read_only=True) as store:
         names = store.class_names()
-
-        @cache
-        def name(label: Label | None) -> str | None:
-            return None if label is None else text.to_text(label, names)
-
-        for item in store.disputed():
-            answers = tuple([(annotator, name(label)) for annotator, label in item.answers])
-            yield Dispute(item.item_id, item.sample_id, answers, name(item.current))
+        yield from store.disputed(lambda label: text.to_text(label, names))
 
 
 def adjudicate(

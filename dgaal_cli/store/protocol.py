@@ -300,8 +300,12 @@ class LabelReader(Protocol):
         """Count the current answers by annotator, provenance and agreement."""
         ...
 
-    def disputed(self) -> Iterator[DisputedItem]:
-        """Yield the images with different answers and no decision, by number, in short reads."""
+    def disputed(self, to_text: Callable[[Label], str]) -> Iterator[DisputedItem]:
+        """Yield the images with different answers and no decision, by number, in short reads.
+
+        Args:
+            to_text: Text of a label; called once for each label of a page.
+        """
         ...
 
     def disputed_ids(self) -> set[ItemId]:

@@ -460,9 +460,9 @@ class DisputedItem(NamedTuple):
 
     item_id: ItemId
     sample_id: SampleId
-    answers: tuple[tuple[str, Label | None], ...]
-    """Annotator and label, None for "cannot tell"; oldest first."""
-    current: Label | None
+    answers: tuple[tuple[str, str | None], ...]
+    """Annotator and text of the label, None for "cannot tell"; oldest first."""
+    current: str | None
     """Label of the majority, else of the earliest answer."""
 
 

@@ -221,9 +221,9 @@ class SqliteStore:
             yield from ((label, sample_id) for _, label, sample_id in page)
             after = page[-1][0]
 
-    def disputed(self) -> Iterator[DisputedItem]:
+    def disputed(self, to_text: Callable[[Label], str]) -> Iterator[DisputedItem]:
         after = 0
-        while page := self._disputed(after, _PAGE):
+        while page := self._disputed(after, _PAGE, to_text):
             yield from page
             after = page[-1].item_id
 

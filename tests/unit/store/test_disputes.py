@@ -49,7 +49,7 @@ def root(tmp_path: Path) -> Path:
 def test_disputes_lists_answers_by_annotator_and_the_counted_label(root: Path):
     first, second = disputes(Workspace(root))
     assert first.answers == (("ann", "cat"), ("bob", "dog"), ("eve", "dog"))
-    assert (first.sample_id, first.stands) == (HOSTILE, "dog")
+    assert (first.sample_id, first.current) == (HOSTILE, "dog")
     assert second.answers == (("ann", "cat"), ("bob", None), ("eve", "cat"))
     done = run(root, "labels", "disputes")
     assert done.stdout.splitlines() == [

@@ -204,25 +204,29 @@ def test_tally_and_disputes_equal_a_count_of_the_answers(many):
         flag = Answer(op_id="a" * 32, kind="flag", item_id=1)
         store.submit(flag, annotator="sam", session="s", take_next=False)
         answers = [answer for answer in store.answers() if answer.kind != "flag"]
-        tally, disputed, labels = store.tally(), list(store.disputed()), store.labels()
+        tally, disputed, labels = store.tally(), list(store.disputed(_text)), store.labels()
         disputed_ids = store.disputed_ids()
     by_item = {}
     for answer in answers:
         by_item.setdefault(answer.item_id, []).append(answer)
     differing = {
-        item: [(answer.annotator, answer.label) for answer in given]
+        item: [(answer.annotator, answer.label and _text(answer.label)) for answer in given]
         for item, given in by_item.items()
         if len({answer.label for answer in given}) > 1
     }
     assert {each.item_id: list(each.answers) for each in disputed} == differing
     assert disputed_ids == set(differing)
     current = {label.item_id: label.label for label in labels}
-    assert all(each.current == current[each.item_id] for each in disputed)
+    assert all(each.current == _text(current[each.item_id]) for each in disputed)
     assert tally.disagreements == len(differing) > 100
     assert tally.by_annotator == tuple(Counter(a.annotator for a in answers).most_common())
     assert tally.by_provenance == tuple(Counter(r.provenance for r in labels).most_common())
     times = [answer.elapsed_ms for answer in answers if answer.elapsed_ms is not None]
     assert tally.median_ms == int(statistics.median(times))
+
+
+def _text(label):
+    return label.payload.hex()
 
 
 def test_counts_and_verdicts_equal_the_labels(many):
