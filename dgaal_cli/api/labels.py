@@ -30,6 +30,7 @@ from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.labeling.label_errors import label_errors
 from dgaal_cli.labeling.label_stats import LabelStats, label_stats
 from dgaal_cli.reports.sheets import encode_png
+from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.pool_comparison import is_aside
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
@@ -209,6 +210,7 @@ def export_labels(
             text=workspace_task(workspace).text,
             images=_PoolImages(workspace, config),
             link=link,
+            audited=frozenset(image.item_id for image in audited_images(store)),
         )
         if isinstance(chosen, FileFormat):
             if isinstance(target, Path):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dgaal_cli import atomic
 from dgaal_cli.api.simulate import SimulationResult, fact_lines, read_simulation
+from dgaal_cli.audit.estimate import Interval
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.image_reader import ImageReader
 from dgaal_cli.data.sample_range import rendering_of
@@ -26,6 +27,7 @@ from dgaal_cli.reports.confusion import draw_confusion
 from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_differences, draw_health
 from dgaal_cli.reports.page import Picture, Section, render
 from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
+from dgaal_cli.rounds.audit_estimate import pool_estimate
 from dgaal_cli.rounds.state import round_metrics, trained_rounds
 from dgaal_cli.rounds.stored_query import CSV_NAME
 from dgaal_cli.simulation import table
@@ -68,6 +70,7 @@ def report(workspace: Workspace, config: Config, *, folder: Path | None = None) 
     curve = round_metrics(workspace)
     sections = [
         _workspace_curve(curve),
+        *_workspace_audit(workspace, config),
         *_workspace_confusion(workspace, config, notes),
         *_workspace_health(curve),
         *_workspace_queries(workspace, config, notes),
@@ -121,6 +124,33 @@ def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:
         png = draw_curves([line], ylabel=f"accuracy on {measured[-1]['measured_on']}")
         pictures = [Picture(name="curve", png=png, caption="Accuracy over labels")]
     return Section(title="Learning curve", table=rows, pictures=pictures)
+
+
+def _workspace_audit(workspace: Workspace, config: Config) -> list[Section]:
+    """State the accuracy on the pool and that of each class, if images were audited."""
+    from dgaal_cli.store.open import open_store
+
+    with open_store(workspace, read_only=True) as store:
+        found, names = pool_estimate(workspace, config, store), store.class_names()
+    if found is None:
+        return []
+    rows = [["class", "audited", "recall", "precision"]]
+    rows += [
+        [
+            show(names[each.uid]),
+            str(each.labeled),
+            _interval(each.recall),
+            _interval(each.precision),
+        ]
+        for each in found.classes
+    ]
+    return [Section(title="Accuracy on the pool", lines=[found.in_words], table=rows)]
+
+
+def _interval(found: Interval | None) -> str:
+    return (
+        f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})" if found else "too few to tell"
+    )
 
 
 def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:

@@ -68,7 +68,7 @@ def _print(context: Context, found: "Status", root: str) -> None:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
     if found.estimate is not None:
-        print(f"  {_estimate_line(found.estimate)}")
+        print(f"  {found.estimate.in_words}")
         _print_classes(found, found.estimate)
     _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
@@ -105,22 +105,6 @@ def _print_rounds(found: "Status") -> None:
             else f"accuracy {accuracy:.1%} on {metrics['measured_count']} {metrics['measured_on']}"
         )
         print(f"  round {metrics['round']}: {metrics['labels']} labels, {measured}")
-
-
-def _estimate_line(found: "PoolEstimate") -> str:
-    if found.accuracy is None:
-        return (
-            f"accuracy on the pool: too few to tell, {found.audited} of {found.asked} audited "
-            f"images are answered and predicted"
-        )
-    added = f"; {found.added} images were added to the pool since" if found.added else ""
-    value = found.accuracy
-    new = found.new_groups
-    of_new = f"; for images of new groups {new.low:.1%} to {new.high:.1%}" if new else ""
-    return (
-        f"accuracy on the pool: {value.value:.1%} ({value.low:.1%} to {value.high:.1%} at "
-        f"{found.level:.0%}), from {found.audited} audited images{added}{of_new}"
-    )
 
 
 def _print_classes(found: "Status", estimate: "PoolEstimate") -> None:

@@ -7,6 +7,7 @@ one answer in flight and shows "saved" only when such a view has come back.
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.presence import PoolGoneError
@@ -22,11 +23,15 @@ from dgaal_cli.labeling.rescue import SessionRescue
 from dgaal_cli.labeling.rounds_report import RoundsReport, rounds_report
 from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.labeling.view import LabelView, NextStep, Press, QueryImage, State, join_notices
+from dgaal_cli.rounds.audit_estimate import pool_estimate
 from dgaal_cli.rounds.state import round_state, trained_rounds
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import QueryProgress
 from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.audit.estimate import Interval
 
 MAX_HISTORY = 200
 """Max answers in a view; undo is not limited by it."""
@@ -77,6 +82,7 @@ class LabelSession:
         self._more = MoreImages(self._round, workspace, lambda: self._config)
         self._serial = 0
         self._notice = notice
+        self._estimate: Interval | None = None
         self._rescue = SessionRescue(workspace.root, text)
         store.on_change(self._rescue)
 
@@ -184,6 +190,8 @@ class LabelSession:
     def load_learner(self) -> LabelView:
         """Load the learner if the predictions of the exported sampler exist."""
         self._round.load_learner()
+        found = pool_estimate(self._workspace, self._config, self._store)
+        self._estimate = found and found.accuracy
         return self.view()
 
     def toggle_learner(self) -> LabelView:
@@ -281,6 +289,7 @@ class LabelSession:
             agreed=stats.agreed,
             answer_s=stats.answer_s,
             curve=open_round.curve,
+            estimate=self._estimate,
             learner=open_round.learner.state,
             extended=open_round.added,
             ranked_ahead=len(open_round.ranked),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dgaal_cli.audit.estimate import Interval
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.labeling.annotators import new_op_id
 from dgaal_cli.labeling.standing_answers import StandingAnswer
@@ -95,6 +96,9 @@ class LabelView:
     answer_s: float | None
     """Mean seconds of the last 20 answers; None before the second answer."""
     curve: tuple[CurvePoint, ...]
+    estimate: Interval | None = None
+    """Accuracy on the pool by audited images, as it was when the learner was loaded: one that
+    changed with each answer would tell whether the model is right on an audited image."""
     learner: LearnerState = "none"
     ranked_ahead: int = 0
     """Images ranked to be asked while the next round trains."""

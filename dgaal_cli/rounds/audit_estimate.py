@@ -54,6 +54,22 @@ class PoolEstimate:
     """Images that were added to the pool after the newest audit was drawn: it says nothing of
     them."""
 
+    @property
+    def in_words(self) -> str:
+        """The accuracy in one line, or that there are too few to tell."""
+        if self.accuracy is None:
+            return (
+                f"accuracy on the pool: too few to tell, {self.audited} of {self.asked} audited "
+                f"images are answered and predicted"
+            )
+        added = f"; {self.added} images were added to the pool since" if self.added else ""
+        value, new = self.accuracy, self.new_groups
+        of_new = f"; for images of new groups {new.low:.1%} to {new.high:.1%}" if new else ""
+        return (
+            f"accuracy on the pool: {value.value:.1%} ({value.low:.1%} to {value.high:.1%} at "
+            f"{self.level:.0%}), from {self.audited} audited images{added}{of_new}"
+        )
+
 
 def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEstimate | None:
     """Estimate the accuracy of the newest task model; None if nothing was audited.

@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import msgspec
 
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
-from dgaal_cli.ids import ClassUid, SampleId
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.exchange import marks
 from dgaal_cli.store.records import AnswerRecord, ClassRecord, Label, Provenance, Verdict
 
@@ -100,6 +100,8 @@ class ExportJob:
     text: LabelText
     images: Images
     link: Link = "symlink"
+    audited: Collection[ItemId] = frozenset()
+    """Images that measure the model; if there are any, formats with room for it mark them."""
 
     def text_of(self, answer: AnswerRecord) -> str:
         """Return an answer's label as text; empty without a label."""
@@ -107,13 +109,20 @@ class ExportJob:
 
     def origin_of(self, answer: AnswerRecord) -> dict[str, Any]:
         """Return the fields of an ``Origin`` for an answer."""
-        return {
+        origin: dict[str, Any] = {
             "annotator": answer.annotator,
             "provenance": answer.provenance,
             "at": answer.at,
             "round": answer.round,
             "exported": self.mark_of(answer),
         }
+        return origin | ({"audited": answer.item_id in self.audited} if self.audited else {})
+
+    def audited_member(self, answer: AnswerRecord) -> str:
+        """Return the mark of an audited image as the last member of a JSON object; often empty."""
+        if not self.audited:
+            return ""
+        return f', "audited": {"true" if answer.item_id in self.audited else "false"}'
 
     def mark_of(self, answer: AnswerRecord) -> str:
         """Return the mark by which an import sees whether the label was edited in the file."""

@@ -19,7 +19,10 @@ _ID_COLUMNS = ("file_name", "id")
 
 
 class CsvTable:
-    """RFC 4180, UTF-8; names are written by ``escaping.cell``."""
+    """RFC 4180, UTF-8; names are written by ``escaping.cell``.
+
+    With audited images, a last column states whether the image is one.
+    """
 
     suffix = ".csv"
     head = b"file_name,"
@@ -28,7 +31,7 @@ class CsvTable:
         """Write the effective labels by name."""
         count = 0
         writer = csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow((*COLUMNS, *(["audited"] if job.audited else [])))
         for label in job.labels:
             count += 1
             writer.writerow(
@@ -40,6 +43,7 @@ class CsvTable:
                     label.at,
                     "" if label.round is None else label.round,
                     cell_of(job.mark_of(label)),
+                    *([str(label.item_id in job.audited).lower()] if job.audited else []),
                 )
             )
         return count

@@ -34,7 +34,7 @@ class HuggingFace:
         with (folder / METADATA).open("wb") as stream:
             for count, (label, uid) in enumerate(job.class_labels("hf"), start=1):
                 name = images.place(label, folder, name=_file_name(label, count))
-                stream.write(_line(label, name, job.names[uid], job.mark_of(label)))
+                stream.write(_line(job, label, name, job.names[uid]))
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
@@ -47,14 +47,14 @@ class HuggingFace:
             yield msgspec.structs.replace(parsed, names=names, is_image_label=True)
 
 
-def _line(answer: AnswerRecord, file_name: str, label: str, mark: str) -> bytes:
+def _line(job: ExportJob, answer: AnswerRecord, file_name: str, label: str) -> bytes:
     """Return what ``json.dumps`` returns of these values, in half of its time."""
     return (
         f'{{"file_name": {_quoted(file_name)}, "id": {_quoted(spell(answer.sample_id))}, '
         f'"label": {_quoted(label)}, "annotator": {_quoted(answer.annotator)}, '
         f'"provenance": "{answer.provenance}", "at": "{answer.at}", '
         f'"round": {"null" if answer.round is None else answer.round}, '
-        f'"exported": {_quoted(mark)}}}\n'
+        f'"exported": {_quoted(job.mark_of(answer))}{job.audited_member(answer)}}}\n'
     ).encode()
 
 

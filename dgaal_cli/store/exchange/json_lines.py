@@ -9,6 +9,9 @@ workspace. Skips and undone answers follow as lines of kind ``skip``, ``undo`` a
 
 ``exported`` is a digest of kind and label. A line whose label no longer has it was edited: it is a
 new answer, whatever its ``class_uid`` and ``op_id`` are.
+
+If images were audited, ``audited`` states for each line whether its image is one of them. Imports
+ignore it: how an image was drawn is part of the queries, which no export holds.
 """
 
 import json
@@ -66,10 +69,10 @@ class JsonLines:
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write all answers and what was withdrawn, and return the number of answers."""
         count = 0
-        for line in _lines(job.answers, job.text, job.names):
+        for line in _lines(job, job.answers):
             stream.write(line)
             count += 1
-        stream.writelines(_lines(job.withdrawn, job.text, job.names))
+        stream.writelines(_lines(job, job.withdrawn))
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
@@ -148,12 +151,13 @@ def answer_line(answer: AnswerRecord, text: LabelText, names: Mapping[ClassUid, 
     return _line(answer, *_stated(answer.kind, answer.label, text, names))
 
 
-def _lines(
-    answers: Iterable[AnswerRecord], text: LabelText, names: Mapping[ClassUid, str]
-) -> Iterator[bytes]:
+def _lines(job: ExportJob, answers: Iterable[AnswerRecord]) -> Iterator[bytes]:
     """Yield ``answer_line`` of many answers, whose labels are converted once."""
-    stated = lru_cache(maxsize=128)(partial(_stated, text=text, names=names))
-    return (_line(answer, *stated(answer.kind, answer.label)) for answer in answers)
+    stated = lru_cache(maxsize=128)(partial(_stated, text=job.text, names=job.names))
+    return (
+        _line(answer, *stated(answer.kind, answer.label), job.audited_member(answer))
+        for answer in answers
+    )
 
 
 def _stated(
@@ -165,7 +169,9 @@ def _stated(
     return json.dumps(shown), json.dumps(uid), json.dumps(marks.digest(kind, shown))
 
 
-def _line(answer: AnswerRecord, label: str, class_uid: str, exported: str) -> bytes:
+def _line(
+    answer: AnswerRecord, label: str, class_uid: str, exported: str, audited: str = ""
+) -> bytes:
     """Return what ``json.dumps`` returns of these values, in a tenth of its time."""
     number, elapsed, parent, changed = (
         answer.round,
@@ -183,5 +189,6 @@ def _line(answer: AnswerRecord, label: str, class_uid: str, exported: str) -> by
         f'"synthetic": {"true" if answer.is_synthetic else "false"}, '
         f'"parent": {"null" if parent is None else _quoted(parent)}, '
         f'"op_id": {_quoted(answer.op_id)}, '
-        f'"changed": {"null" if changed is None else _quoted(changed)}, "exported": {exported}}}\n'
+        f'"changed": {"null" if changed is None else _quoted(changed)}, '
+        f'"exported": {exported}{audited}}}\n'
     ).encode()

@@ -262,7 +262,10 @@ def _round_rows(scene: Scene, width: int, *, is_short: bool) -> list[Strip]:
     if compared and not is_short:
         share = (f"{agreed}/{compared}", theme.STRONG)
         facts.append((("agree with the model ", theme.DIM), share))
-    if view.curve:
+    if view.estimate:
+        known = f"{view.estimate.value:.1%} ({view.estimate.low:.0%} to {view.estimate.high:.0%})"
+        facts.append((("accuracy on the pool ", theme.DIM), (known, theme.STRONG)))
+    elif view.curve:
         newest = view.curve[-1]
         text = accuracy_text(newest.accuracy, newest.measured)
         facts.append((("accuracy ", theme.DIM), (text, theme.STRONG)))

@@ -1,5 +1,6 @@
 """Audited images measure the task model on the pool; it never learns their labels."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -391,6 +392,54 @@ def test_status_states_recall_and_precision_of_each_class(audit):
     text = dgaal(audit, "status").stdout
     assert "    dark: recall " in text
     assert "  balanced accuracy: " in text
+
+
+def exported(workspace, name):
+    target = workspace.root / f"labels-{name}"
+    assert dgaal(workspace, "labels", "export", "-f", name, "-o", str(target)).exit_code == 0
+    return target
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "coco", "labelstudio", "hf"])
+def test_exports_mark_audited_images(audit, name):
+    answer(audit)
+    with open_store(audit) as store:
+        ids = {image.item_id for image in audited_images(store)}
+        expected = {item.sample_id: item.item_id in ids for item in store.items()}
+    target = exported(audit, name)
+    text = (target / "metadata.jsonl" if name == "hf" else target).read_text()
+    if name == "csv":
+        lines = list(csv.DictReader(text.splitlines()))
+        found = {line["file_name"]: line["audited"] == "true" for line in lines}
+    elif name == "coco":
+        document = json.loads(text)
+        names = {image["id"]: image["file_name"] for image in document["images"]}
+        marks = document["annotations"]
+        found = {names[each["image_id"]]: each["attributes"]["audited"] for each in marks}
+    elif name == "labelstudio":
+        found = {t["data"]["file_name"]: t["meta"]["audited"] for t in json.loads(text)}
+    else:
+        lines = map(json.loads, text.splitlines())
+        found = {line.get("id", line["file_name"]): line["audited"] for line in lines}
+    assert sum(found.values()) == AUDITED
+    assert found.items() <= expected.items()
+    assert dgaal(audit, "labels", "import", str(target), "-f", name).exit_code == 0
+
+
+def test_an_export_without_an_audit_has_no_mark(workspace):
+    ask(workspace)
+    answer(workspace)
+    assert "audited" not in exported(workspace, "csv").read_text()
+    assert "audited" not in exported(workspace, "jsonl").read_text()
+
+
+def test_a_session_states_the_accuracy_on_the_pool(audit):
+    answer(audit)
+    config = configuration(audit)
+    session = LabelSession(open_store(audit), config=config, workspace=audit, annotator="a")
+    assert session.open().estimate is None
+    assert session.load_learner().estimate == estimate(audit).accuracy
+    session.close()
 
 
 def test_a_class_without_audited_images_is_too_few_to_tell(audit):
