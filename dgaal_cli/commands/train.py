@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,9 @@ from dgaal_cli.commands._options import Assignments, Events, Seed, TrainingDevic
 from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import AnyEvent, encode
+
+if TYPE_CHECKING:
+    from dgaal_cli.config.schema import Config
 
 
 def train(
@@ -72,14 +75,10 @@ def train(
         ),
     )
     config = context.config(own)
-    with needing("train", command="dgaal train"):
-        from dgaal_cli.api.train import train as run
-        from dgaal_cli.training.budget import parse_duration
-        from dgaal_cli.training.runtime import is_first_process
-    if has_event_files:
-        with needing("tensorboard", command="dgaal train --tensorboard"):
-            importlib.import_module("dgaal_cli.rounds.event_files")
+    from dgaal_cli.api.train import train as run
+    from dgaal_cli.training.launch import is_first_process, parse_duration
 
+    _check_packages(config, has_event_files=has_event_files)
     is_printing = not prints_events and is_first_process(os.environ)
     if is_printing and begun is not None:
         resumed = [f"--set {shlex.quote(text)}" for text in begun.assignments]
@@ -113,6 +112,17 @@ def train(
     if result.synthesized:
         context.note(f"{result.synthesized} synthetic images were added to the candidates")
     context.note(f"next: {context.dgaal} query")
+
+
+def _check_packages(config: "Config", *, has_event_files: bool) -> None:
+    from dgaal_cli.methods.registry import trains_no_network
+
+    if not trains_no_network(config):
+        with needing("train", command=f"dgaal train with the method '{config.method}'"):
+            importlib.import_module("dgaal_cli.api.train_networks")
+    if has_event_files:
+        with needing("tensorboard", command="dgaal train --tensorboard"):
+            importlib.import_module("dgaal_cli.rounds.event_files")
 
 
 def print_event(event: AnyEvent) -> None:

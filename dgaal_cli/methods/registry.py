@@ -289,6 +289,12 @@ def has_feature_rule(config: "Config") -> bool:
     return bool((kernel_form(config) or METHODS[config.method]).feature_rule)
 
 
+def trains_no_network(config: "Config") -> bool:
+    """Return whether a training fits nothing but the task model on features, without torch."""
+    has_rule = has_feature_rule(config) or bool(METHODS[config.method].id_scores)
+    return has_rule and config.encoder.source != "pixels"
+
+
 def load_feature_rule(config: "Config") -> "FeatureRule | None":
     """Return the rule by which the configured method chooses from features; None if it has none."""
     rule = (kernel_form(config) or METHODS[config.method]).feature_rule

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 import numpy as np
@@ -15,18 +14,15 @@ from dgaal_cli.features.herding import Picks
 from dgaal_cli.features.kernel import FeatureRows, Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
-from dgaal_cli.rounds.audit_draw import Predicted
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
 from dgaal_cli.rounds.pool_labels import training_columns
-from dgaal_cli.rounds.pool_model import PoolModel
+from dgaal_cli.rounds.pool_model import PoolModel, fit_pool_model
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
 from dgaal_cli.rounds.pool_rows import ADVICE, pool_rows, rows_to_compare
 from dgaal_cli.rounds.query_size import images_to_ask
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, Query, QueryEntry
-from dgaal_cli.task_heads.fit import fit
-from dgaal_cli.task_heads.graph_file import cached_graph
 from dgaal_cli.workspace import Workspace
 
 MAX_PREDICTED = 50_000
@@ -102,21 +98,7 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         query=query,
         left=len(open_ids) - len(entries),
         model=model,
-        predict=None if model is None else partial(_predict, model),
-    )
-
-
-def _predict(model: PoolModel, items: Sequence[ItemId]) -> Predicted:
-    order = np.argsort(model.ids)
-    places = np.searchsorted(model.ids, items, sorter=order).clip(max=len(order) - 1)
-    rows = order[places]
-    rows = rows[model.ids[rows] == items]
-    probabilities = model.probabilities[rows]
-    columns: list[int] = probabilities.argmax(axis=1).tolist()
-    return Predicted(
-        item_ids=[ItemId(item) for item in model.ids[rows].tolist()],
-        classes=[model.class_uids[column] for column in columns],
-        confidences=probabilities.max(axis=1),
+        predict=None if model is None else model.predict,
     )
 
 
@@ -164,14 +146,7 @@ class _Pool:
         """Fit a task model to labels of two classes; None if that takes too long."""
         if self.is_urgent or len(self.ids) > MAX_PREDICTED:
             return None
-        graph = cached_graph(self.rows)
-        model = fit(self.rows, labels, len(classes), graph=graph, head=head)
-        return PoolModel(
-            model=model,
-            ids=self.ids,
-            class_uids=tuple(record.uid for record in classes),
-            probabilities=model.pool_probabilities(),
-        )
+        return fit_pool_model(self.rows, self.ids, labels, classes, head)
 
     def entries(
         self, order: Sequence[ItemId], picks: Picks, guesses: Sequence[Guesses], reason: str

@@ -9,12 +9,10 @@ from pathlib import Path
 from dgaal_cli import events
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import AnyEvent, Emit, RoundStarted
-from dgaal_cli.reports.round_plots import counted_steps
-from dgaal_cli.rounds.record import EVENTS_NAME
 from dgaal_cli.rounds.resume_state import class_changes, delete_resume_state, read_resume_state
+from dgaal_cli.rounds.state import EVENTS_NAME
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.training import checkpoint
-from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
+from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, remove
 from dgaal_cli.workspace import Workspace
 
 EVENT_FILES_NAME = "tensorboard"
@@ -68,6 +66,7 @@ def record_events(folder: Path, emit: Emit, *, has_event_files: bool) -> Generat
             record.write(events.encode(event) + b"\n")
             record.flush()
             if has_event_files and isinstance(event, RoundStarted):
+                from dgaal_cli.reports.round_plots import counted_steps
                 from dgaal_cli.rounds.event_files import event_files  # an optional package
 
                 files = event_files(folder / EVENT_FILES_NAME, earlier=counted_steps(path))
@@ -80,5 +79,5 @@ def record_events(folder: Path, emit: Emit, *, has_event_files: bool) -> Generat
 
 def _discard(folder: Path) -> None:
     """Delete an interrupted training, the saved state first."""
-    checkpoint.remove(folder / PROGRESS_NAME)
+    remove(folder / PROGRESS_NAME)
     delete_resume_state(folder)

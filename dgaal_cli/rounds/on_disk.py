@@ -3,15 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from dgaal_cli.config.schema import Config
-from dgaal_cli.data.sources import open_source
-from dgaal_cli.data.sources.class_map import MappedSource, read_class_map
 from dgaal_cli.events import Emit, ignore
-from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.ids import Row
 from dgaal_cli.methods.base import SyntheticBatch
@@ -24,7 +22,7 @@ from dgaal_cli.rounds.dataset import (
 )
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
 from dgaal_cli.rounds.image_groups import firsts_of_groups
-from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
+from dgaal_cli.rounds.pool_features import feature_reader
 from dgaal_cli.rounds.pool_pixels import sound_pixels
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
@@ -35,7 +33,7 @@ from dgaal_cli.rounds.state import (
     trained_rounds,
 )
 from dgaal_cli.rounds.synthetic_files import read_synthetic, save_synthetic
-from dgaal_cli.rounds.test_source import check_test_labels, readable_features, readable_pixels
+from dgaal_cli.rounds.test_source import read_test_images
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount, count_unlabelable
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ClassRecord, ItemRecord, LabelRecord
@@ -200,7 +198,9 @@ def gather(
             row = row_of[record.item_id]
             targets[row], is_labeled[row] = target, True
     audited = {image.item_id for image in audited_images(store)}
-    test, test_targets = _test_images(workspace, config, classes, task, reader, emit)
+    tested = read_test_images(workspace, config, classes, reader, emit)
+    test = None if tested is None else tested[0]
+    test_targets = None if tested is None else _array_of(tested[1], task)
     synthetic = read_synthetic(workspace, store, config, row_of=row_of, watermark=watermark)
     if reader is not None and features is not None:
         own = features.like_pool(reader.of_pixels(synthetic.pixels))
@@ -244,34 +244,12 @@ def gather(
     )
 
 
-def _test_images(
-    workspace: Workspace,
-    config: Config,
-    classes: Sequence[ClassRecord],
-    task: LearningTask,
-    reader: FeatureReader | None,
-    emit: Emit,
-) -> tuple[np.ndarray | CachedRows | None, np.ndarray | None]:
-    """Return pixels or features of the test images, and their targets."""
-    if not config.pool.test:
-        return None, None
-    source = open_source(config.pool.test, base=workspace.root)
-    if config.pool.class_map:
-        source = MappedSource(source, read_class_map(workspace.root / config.pool.class_map))
-    uid_of = {record.name: record.uid for record in classes}
-    labels = {entry.id: entry.label for entry in source.entries() if entry.label is not None}
-    check_test_labels(config.pool.test, set(labels.values()), uid_of)
-    ids = [*labels]
-    if reader is None:
-        ids, tested = readable_pixels(workspace, config, source, ids, emit)
-    else:
-        ids, tested = readable_features(reader, source, ids)
-    kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
-    targets = task.blank(len(ids))
-    for row, name in enumerate(ids):
-        label = kind.text.from_text([labels[name]], lambda names: uid_of[names[0]])
-        targets[row] = kind.labels.target(label, index_of)
-    return tested, targets
+def _array_of(targets: Sequence[Any], task: LearningTask) -> np.ndarray:
+    """Return ``(M, ...)`` of M targets."""
+    array = task.blank(len(targets))
+    for row, target in enumerate(targets):
+        array[row] = target
+    return array
 
 
 def _digest(lines: Sequence[str]) -> str:

@@ -1,8 +1,7 @@
 """The end of a round: measure, write its records, save its checkpoint."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,35 +28,17 @@ from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.resume_state import delete_resume_state
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
+    EVENTS_NAME,
     METRICS_NAME,
     RUN_NAME,
-    read_record,
     round_metrics,
 )
-from dgaal_cli.training import checkpoint
+from dgaal_cli.training import checkpoint, checkpoint_folder
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME
 from dgaal_cli.training.classifier import accuracy
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.runner import Runner
 from dgaal_cli.version import __version__
-from dgaal_cli.workspace import Workspace
-
-EVENTS_NAME = "events.jsonl"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult:
-    """One trained round."""
-
-    round: int
-    labels: int
-    """Images of the pool and synthetic images that people labeled."""
-    accuracy: float | None
-    measured_on: str
-    measured_count: int
-    seconds: float
-    synthesized: int
-    metrics: Mapping[str, float]
 
 
 def finish(
@@ -117,7 +98,7 @@ def finish(
         checkpoint.module_tensors(method.modules),
         {key: run[key] for key in ("round", "method", "class_uids", "training")},
     )
-    checkpoint.remove(folder / PROGRESS_NAME)
+    checkpoint_folder.remove(folder / PROGRESS_NAME)
     delete_resume_state(folder)
     if has_curves:
         curve = round_metrics(bench.workspace)
@@ -138,19 +119,6 @@ def labels_given(bench: OnDisk) -> int:
     """Count labeled pool images and synthetic images, without inherited labels."""
     synthetic = sum(r.is_synthetic and r.provenance != "inherited" for r in bench.labels)
     return int(bench.data.is_labeled.sum()) + synthetic
-
-
-def read_result(workspace: Workspace, number: int) -> TrainResult:
-    """Read the result of a trained round.
-
-    Raises:
-        WorkspaceError: A record is missing or damaged.
-    """
-    folder = workspace.round_path(number)
-    metrics, run = read_record(folder / METRICS_NAME), read_record(folder / RUN_NAME)
-    shared = ("round", "labels", "accuracy", "measured_on", "measured_count", "seconds")
-    own: dict[str, Any] = {name: metrics[name] for name in shared}
-    return TrainResult(**own, synthesized=run["synthesized"], metrics=metrics["health"])
 
 
 def inexactness(runner: Runner) -> list[str]:

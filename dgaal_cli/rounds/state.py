@@ -18,6 +18,7 @@ from dgaal_cli.workspace import Workspace
 CHECKPOINT_NAME = "checkpoint"
 RUN_NAME = "run.json"
 METRICS_NAME = "metrics.json"
+EVENTS_NAME = "events.jsonl"
 START_NAME = "start.json"
 """File in a round's folder: what an unfinished training started with."""
 

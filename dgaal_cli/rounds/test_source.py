@@ -2,19 +2,25 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.grouping import GroupOf
 from dgaal_cli.data.images import Pixels
 from dgaal_cli.data.pool import ChangedPoolError, Survey, load_pixels, survey
 from dgaal_cli.data.sample_range import rendering_of
-from dgaal_cli.data.sources import Source
+from dgaal_cli.data.sources import Source, open_source
+from dgaal_cli.data.sources.class_map import MappedSource, read_class_map
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import show
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.pool_features import FeatureReader
+from dgaal_cli.store.records import ClassRecord
+from dgaal_cli.tasks.registry import load_task
 from dgaal_cli.workspace import Workspace
 
 _NAMED = 5
@@ -82,6 +88,43 @@ def check_test_labels(spec: str, labels: Collection[str], classes: Collection[st
             f"the test source has labels that are not classes here: {', '.join(unknown[:5])}; "
             f"classes are {', '.join(classes)}"
         )
+
+
+def read_test_images(
+    workspace: Workspace,
+    config: Config,
+    classes: Sequence[ClassRecord],
+    reader: FeatureReader | None,
+    emit: Emit,
+) -> tuple[np.ndarray | CachedRows, list[Any]] | None:
+    """Return pixels or features of the test images and the target of each; None without any.
+
+    Args:
+        workspace: Workspace of the configuration.
+        config: Configuration; ``pool.test`` is the source.
+        classes: Classes in use, in order.
+        reader: Reads features; None reads pixels.
+        emit: Listener for warnings.
+
+    Raises:
+        InputDataError: The source has no labels, unknown classes, or no readable image.
+    """
+    if not config.pool.test:
+        return None
+    source = open_source(config.pool.test, base=workspace.root)
+    if config.pool.class_map:
+        source = MappedSource(source, read_class_map(workspace.root / config.pool.class_map))
+    uid_of = {record.name: record.uid for record in classes}
+    labels = {entry.id: entry.label for entry in source.entries() if entry.label is not None}
+    check_test_labels(config.pool.test, set(labels.values()), uid_of)
+    ids = [*labels]
+    if reader is None:
+        ids, tested = readable_pixels(workspace, config, source, ids, emit)
+    else:
+        ids, tested = readable_features(reader, source, ids)
+    kind, index_of = load_task(config.task), {c.uid: index for index, c in enumerate(classes)}
+    texts = (kind.text.from_text([labels[name]], lambda names: uid_of[names[0]]) for name in ids)
+    return tested, [kind.labels.target(label, index_of) for label in texts]
 
 
 def readable_pixels(

@@ -10,7 +10,6 @@ few labels measure the round's accuracy, and a selection by them would make it t
 """
 
 import math
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,20 +30,6 @@ MEASURED_S = 1.0
 """Seconds of reading after which its rate is known."""
 SAMPLE_MARGIN = 1.25
 """Factor by which the whole pool may be read faster than a sample of it."""
-UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_duration(text: str) -> float:
-    """Read ``90``, ``90s``, ``10m`` or ``1.5h`` as seconds.
-
-    Raises:
-        UsageError: The text is not a duration, or not above zero.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
-    if not seconds or not math.isfinite(seconds):
-        raise UsageError(f"'{text}' is not a time above zero; write 90s, 10m or 1.5h")
-    return seconds
 
 
 def check_left(budget_s: float, spent_s: float, *, number: int) -> None:

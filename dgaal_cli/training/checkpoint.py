@@ -1,14 +1,11 @@
 """Training states on disk: tensors as safetensors, everything else as JSON, a hash over both.
 
-A checkpoint is a folder that gets its name only when it is complete. Nothing is pickled, so loading
-a checkpoint cannot run code.
+Nothing is pickled, so loading a checkpoint cannot run code; see ``checkpoint_folder``.
 """
 
 import contextlib
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,19 +17,15 @@ from safetensors.torch import save as serialize_tensors
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dgaal_cli.atomic import sync_folder, write_bytes
-from dgaal_cli.errors import CheckpointError, StorageError
-from dgaal_cli.scratch import scratch
+from dgaal_cli.errors import CheckpointError
 from dgaal_cli.training.checkpoint_folder import (
-    COMPLETE_NAME,
+    FORMAT_VERSION,
     STATE_NAME,
     TENSORS_NAME,
     candidates,
-    older_folder,
     read_parts,
+    write,
 )
-
-FORMAT_VERSION = 1
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -45,23 +38,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], state: State) -> None:
         StorageError: The disk is full or not writable; the old checkpoint is untouched.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    parts = {
-        TENSORS_NAME: serialize_tensors(contiguous),
-        STATE_NAME: json.dumps({"version": FORMAT_VERSION, **state}, indent=1).encode(),
-    }
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with scratch(folder.parent, is_folder=True) as temporary:
-            for name, data in parts.items():
-                write_bytes(temporary / name, data)
-            write_bytes(temporary / COMPLETE_NAME, json.dumps(hashes).encode())
-            _swap(temporary, folder)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write the checkpoint {folder}: {error.strerror or error}; "
-            "the previous one is unchanged"
-        ) from error
+    write(folder, serialize_tensors(contiguous), state)
 
 
 def load(folder: Path) -> tuple[Tensors, State]:
@@ -96,16 +73,6 @@ def weights_digest(folder: Path) -> bytes:
 def exists(folder: Path) -> bool:
     """Return whether a checkpoint is at ``folder``; only ``load`` checks its hashes."""
     return bool(candidates(folder))
-
-
-def remove(folder: Path) -> None:
-    """Delete a checkpoint; if the disk refuses, it stays complete."""
-    for each in (folder, older_folder(folder)):
-        try:
-            (each / COMPLETE_NAME).unlink(missing_ok=True)  # without it the rest is ignored
-        except OSError:
-            continue
-        shutil.rmtree(each, ignore_errors=True)
 
 
 def module_tensors(modules: Mapping[str, nn.Module]) -> Tensors:
@@ -195,20 +162,3 @@ def _read(folder: Path) -> tuple[Tensors, State]:
             f"this dgaal reads {FORMAT_VERSION}; upgrade dgaal"
         )
     return tensors, found
-
-
-def _swap(temporary: Path, folder: Path) -> None:
-    """Rename folders; after a kill between the two renames, ``load`` finds the old one."""
-    older = older_folder(folder)
-    sync_folder(temporary)
-    if folder.exists():
-        shutil.rmtree(older, ignore_errors=True)
-        os.replace(folder, older)  # noqa: PTH105
-    try:
-        os.replace(temporary, folder)  # noqa: PTH105
-    except OSError:
-        if older.exists():
-            os.replace(older, folder)  # noqa: PTH105
-        raise
-    sync_folder(folder.parent)
-    shutil.rmtree(older, ignore_errors=True)

@@ -1,17 +1,25 @@
-"""The files of a checkpoint and their hashes; no torch, since ``dgaal status`` uses it too."""
+"""The files of a checkpoint and their hashes; no torch, which ``dgaal status`` does without.
+
+A checkpoint is a folder that gets its name only when it is complete.
+"""
 
 import contextlib
 import hashlib
 import json
+import os
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from dgaal_cli.errors import CheckpointError
+from dgaal_cli.atomic import sync_folder, write_bytes
+from dgaal_cli.errors import CheckpointError, StorageError
+from dgaal_cli.scratch import scratch
 
 TENSORS_NAME = "tensors.safetensors"
 STATE_NAME = "state.json"
 COMPLETE_NAME = "COMPLETE.json"
+FORMAT_VERSION = 1
 PROGRESS_NAME = "progress"
 """Folder in a round's folder: the training state of an unfinished round."""
 
@@ -24,6 +32,46 @@ def older_folder(folder: Path) -> Path:
 def candidates(folder: Path) -> list[Path]:
     """Return existing folders of this checkpoint, newest first; hashes are not checked."""
     return [place for place in (folder, older_folder(folder)) if (place / COMPLETE_NAME).is_file()]
+
+
+def write(folder: Path, tensors: bytes, state: dict[str, Any]) -> None:
+    """Write a checkpoint; ``folder`` always holds the complete old or new one.
+
+    Args:
+        folder: Its folder.
+        tensors: A file of safetensors.
+        state: JSON values.
+
+    Raises:
+        StorageError: The disk is full or not writable; the old checkpoint is untouched.
+    """
+    parts = {
+        TENSORS_NAME: tensors,
+        STATE_NAME: json.dumps({"version": FORMAT_VERSION, **state}, indent=1).encode(),
+    }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(folder.parent, is_folder=True) as temporary:
+            for name, data in parts.items():
+                write_bytes(temporary / name, data)
+            write_bytes(temporary / COMPLETE_NAME, json.dumps(hashes).encode())
+            _swap(temporary, folder)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write the checkpoint {folder}: {error.strerror or error}; "
+            "the previous one is unchanged"
+        ) from error
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint; if the disk refuses, it stays complete."""
+    for each in (folder, older_folder(folder)):
+        try:
+            (each / COMPLETE_NAME).unlink(missing_ok=True)  # without it the rest is ignored
+        except OSError:
+            continue
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def is_sound(folder: Path) -> bool:
@@ -83,3 +131,20 @@ def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
         else:
             found.append((status.st_size, status.st_mtime_ns))
     return tuple(found)
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    """Rename folders; after a kill between the two renames, a reader finds the old one."""
+    older = older_folder(folder)
+    sync_folder(temporary)
+    if folder.exists():
+        shutil.rmtree(older, ignore_errors=True)
+        os.replace(folder, older)  # noqa: PTH105
+    try:
+        os.replace(temporary, folder)  # noqa: PTH105
+    except OSError:
+        if older.exists():
+            os.replace(older, folder)  # noqa: PTH105
+        raise
+    sync_folder(folder.parent)
+    shutil.rmtree(older, ignore_errors=True)

@@ -6,12 +6,9 @@ from torch import Generator
 
 from dgaal_cli.networks.classifier import linear_head
 from dgaal_cli.networks.feature_model import FeatureModel
-from dgaal_cli.task_heads.logistic import fit_logistic
+from dgaal_cli.task_heads.plain_head import fit_plain_head
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.phase import Losses, Phase
-
-PENALTY = 10.0
-"""Inverse strength of the penalty on the weights for features of unit length on average."""
 
 
 def head_phase(network: FeatureModel, data: RoundData, *, is_resampled: bool = False) -> Phase:
@@ -31,7 +28,7 @@ def head_phase(network: FeatureModel, data: RoundData, *, is_resampled: bool = F
         targets = np.eye(head.out_features)[labels]
         if is_resampled:
             targets *= _times_drawn(labels, generator)[:, None]
-        fitted = fit_logistic(rows, targets, PENALTY / network.feature_width)
+        fitted = fit_plain_head(rows, targets)
         with torch.no_grad():
             head.weight.copy_(torch.from_numpy(fitted.weights.T))
             head.bias.copy_(torch.from_numpy(fitted.bias))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgaal_cli import atomic
 from dgaal_cli.events import Emit, Warned
-from dgaal_cli.training import checkpoint
+from dgaal_cli.training import checkpoint, checkpoint_folder
 from dgaal_cli.training.checkpoint_folder import PROGRESS_NAME, is_sound
 from dgaal_cli.training.identity import check_same
 
@@ -51,7 +51,7 @@ class ProgressSaver:
             emit(
                 Warned(message=f"the saved state of round {number} is damaged; the round restarts")
             )
-            checkpoint.remove(path)
+            checkpoint_folder.remove(path)
             return None
         tensors, state = checkpoint.load(path)
         self.inexact = check_same(

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import ConfigError, InterruptedRunError
 from dgaal_cli.training.device import pick_device, use_threads
+from dgaal_cli.training.launch import world_of
 from dgaal_cli.training.precision import Precision, pick_precision
 
 PATIENCE = timedelta(minutes=30)
@@ -159,18 +160,6 @@ def start_runtime(
         yield runtime
     finally:
         dist.destroy_process_group()
-
-
-def world_of(environment: Mapping[str, str]) -> int:
-    """Return how many processes train together, 1 without ``torchrun``."""
-    if not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
-        return 1
-    return int(environment.get("WORLD_SIZE", "1"))
-
-
-def is_first_process(environment: Mapping[str, str]) -> bool:
-    """Return whether this process prints for the training."""
-    return world_of(environment) == 1 or environment.get("RANK") == "0"
 
 
 def divide_batches(config: Config, *, world: int) -> Config:

@@ -49,6 +49,8 @@ def test_help_and_errors_import_no_heavy_packages(arguments):
         ("dgaal_cli.api.status", HEAVY),
         ("dgaal_cli.api.label", HEAVY),
         ("dgaal_cli.api.query", HEAVY),
+        ("dgaal_cli.api.train", HEAVY),
+        ("dgaal_cli.rounds.head_training", HEAVY),
         ("dgaal_cli.tui.app", tuple(name for name in HEAVY if name != "textual")),
         ("dgaal_cli.api.score", tuple(n for n in HEAVY if n != "onnxruntime")),
         ("dgaal_cli.api.init", HEAVY),

@@ -26,7 +26,7 @@ Drive = Callable[..., Any]
 pytestmark = [pytest.mark.slow, needs_strace]
 
 CORE = ["dgaal_cli.cli", "numpy", "PIL.Image"]
-TRAIN = [*CORE, "dgaal_cli.api.train", "dgaal_cli.api.query", "sklearn.datasets"]
+TRAIN = [*CORE, "dgaal_cli.api.train_networks", "dgaal_cli.api.query", "sklearn.datasets"]
 SMALL = [
     *("--set", "pretrain.min_steps=4", "--set", "pretrain.epochs=0", "--set", "coevolve.steps=6"),
     *("--set", "classifier.steps=6", "--device", "cpu", "--threads", "1", "-q"),

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dgaal_cli.tasks.class_gaps import class_gaps
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.task import Prediction
 
@@ -46,15 +47,8 @@ class ClassLearning:
         return len(present_classes(data)) >= 2
 
     def gaps(self, data: RoundData) -> list[str]:
-        """Name the classes without labels and the effect on the round."""
-        present = set(present_classes(data).tolist())
-        if len(present) < 2:
-            return [_cold_start(len(present))]
-        absent = [name for k, name in enumerate(data.class_names) if k not in present]
-        if not absent:
-            return []
-        listed = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-        return [f"no labels yet for {len(absent)} of the classes: {listed}"]
+        """See ``class_gaps``."""
+        return class_gaps(set(present_classes(data).tolist()), data.class_names)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy in nats."""
@@ -103,16 +97,3 @@ class ClassLearning:
 def present_classes(data: RoundData) -> np.ndarray:
     """Return the classes with a training label, ascending; labeled synthetic images count."""
     return np.unique(data.training_targets)
-
-
-def _cold_start(classes: int) -> str:
-    what = "labels of 1 class so far:"
-    if not classes:
-        what = (
-            "no labels yet: a sampler that separates labeled from unlabeled images has nothing to "
-            "learn, and"
-        )
-    return (
-        f"{what} the task model needs two classes; the next query shows images typical of "
-        "clusters, or random ones if the method learns nothing from images alone"
-    )

@@ -28,7 +28,7 @@ import torch
 from dgaal_cli import cli
 from dgaal_cli.rounds.resume_state import newest_resume_state
 from dgaal_cli.store.open import open_store
-from dgaal_cli.training import checkpoint, runner
+from dgaal_cli.training import checkpoint, checkpoint_folder, runner
 from dgaal_cli.workspace import Workspace
 
 ROUND = "001"
@@ -69,7 +69,7 @@ def start(root: Path, *arguments: str, dies_after_save: bool = False) -> tuple[i
     code: Any = 1
     try:
         if dies_after_save:
-            checkpoint.remove = die_after_save
+            checkpoint_folder.remove = die_after_save
         sys.stdout = SteppedOutput(child_end)
         sys.argv = ["dgaal", "-C", str(root), *arguments]
         cli.main()
@@ -81,7 +81,7 @@ def start(root: Path, *arguments: str, dies_after_save: bool = False) -> tuple[i
 
 
 def die_after_save(folder: Path) -> None:
-    """Replace ``checkpoint.remove``, which also cleans up before a training."""
+    """Replace ``checkpoint_folder.remove``, which also cleans up before a training."""
     if checkpoint.exists(folder.with_name("checkpoint")) and folder.parent.name == ROUND:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from dgaal_cli.api import train as workflow
+from dgaal_cli.api import train_networks as workflow
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.train import train
 from dgaal_cli.data import pool, reading

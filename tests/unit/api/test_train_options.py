@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dgaal_cli import cli
-from dgaal_cli.api import train as workflow
+from dgaal_cli.api import train_networks as workflow
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.train import train
 from dgaal_cli.errors import CheckpointError, InterruptedRunError, UsageError, WorkspaceError

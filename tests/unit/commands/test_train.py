@@ -10,8 +10,8 @@ from dgaal_cli import cli
 from dgaal_cli.api import train as workflow
 from dgaal_cli.errors import MissingExtraError, UsageError
 from dgaal_cli.rounds import resume_state as terms
-from dgaal_cli.rounds.record import TrainResult
 from dgaal_cli.rounds.resume_state import ResumeState
+from dgaal_cli.rounds.train_result import TrainResult
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from dgaal_cli.features.cache import cache_folder
 from dgaal_cli.features.herding import max_herding
 from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 from dgaal_cli.methods.configuration import configuration
-from dgaal_cli.rounds import on_disk
+from dgaal_cli.rounds import on_disk, test_source
 from dgaal_cli.rounds.audit_entries import is_audit
 from dgaal_cli.rounds.audit_estimate import pool_estimate, read_predictions
 from dgaal_cli.rounds.in_memory import InMemoryRounds
@@ -49,7 +49,7 @@ def test_a_round_trains_a_head_and_asks_without_decoding_pixels(workspace, monke
         raise AssertionError("pixels were decoded")
 
     monkeypatch.setattr(on_disk, "sound_pixels", refuse)
-    monkeypatch.setattr(on_disk, "readable_pixels", refuse)
+    monkeypatch.setattr(test_source, "readable_pixels", refuse)
     trained(workspace)
     result = query(workspace, configuration(workspace))
     assert len(result.entries) == 4

@@ -12,8 +12,8 @@ from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.rounds import boundary_synthesis as boundary
-from dgaal_cli.rounds.dataset import MIN_HELD_OUT
 from dgaal_cli.rounds.engine import synthesize_copies
+from dgaal_cli.rounds.held_out import MIN_HELD_OUT
 from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import NewSynthetic, PoolChange

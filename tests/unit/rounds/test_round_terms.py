@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from dgaal_cli.api import train as workflow
+from dgaal_cli.api import train_networks as workflow
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.status import status
@@ -19,10 +19,10 @@ from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.reports.round_plots import counted_steps
 from dgaal_cli.rounds import record as round_record
 from dgaal_cli.rounds.resume_state import newest_resume_state, read_resume_state
-from dgaal_cli.rounds.state import is_unfinished
+from dgaal_cli.rounds.state import is_unfinished, read_record
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.oracle import answer_items, true_labels
-from dgaal_cli.training import checkpoint, runner
+from dgaal_cli.training import checkpoint, checkpoint_folder, runner
 
 POOL = "builtin:digits#test"  # 500 images
 FAST = ("method=random", "classifier.steps=6", "classifier.batch=8", "threads=1")
@@ -109,7 +109,7 @@ def events_of(workspace, number=0):
 
 def train_and_die_before_cleanup(workspace, monkeypatch, number):
     """Train, and raise Killed between the final checkpoint and the cleanup after it."""
-    remove = checkpoint.remove
+    remove = checkpoint_folder.remove
 
     def killed(folder: Path):
         if checkpoint.exists(folder.with_name("checkpoint")) and int(folder.parent.name) == number:
@@ -117,7 +117,7 @@ def train_and_die_before_cleanup(workspace, monkeypatch, number):
         remove(folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "remove", killed)
+        patch.setattr(checkpoint_folder, "remove", killed)
         with pytest.raises(Killed):
             train_with_option(workspace)
 
@@ -183,7 +183,7 @@ def test_kill_before_the_first_checkpoint_keeps_the_options(workspace, monkeypat
     label(workspace, 3)  # no checkpoint depends on the earlier labels
     config = configuration(workspace, *terms.assignments)
     result = train(workspace, config, assignments=terms.assignments, must_resume=True)
-    run = round_record.read_record(workspace.round_path(0) / "run.json")
+    run = read_record(workspace.round_path(0) / "run.json")
     assert (result.labels, run["time_budget_s"]) == (15, 3600.0)
     assert newest_resume_state(workspace) is None
 
@@ -207,7 +207,7 @@ def test_interrupted_retraining_of_a_round_is_resumed(workspace):
         train_with_option(workspace, emit=on_event(StepDone, stop), is_fresh=True)
     assert newest_resume_state(workspace).assignments == ASSIGNMENTS
     train_with_option(workspace, must_resume=True)
-    run = round_record.read_record(workspace.round_path(0) / "run.json")
+    run = read_record(workspace.round_path(0) / "run.json")
     assert (run["resumed_at"], run["config"]["classifier"]["lr"]) == ("step 1 of classifier", 0.002)
 
 

@@ -11,7 +11,8 @@ from dgaal_cli.errors import InterruptedRunError, UsageError
 from dgaal_cli.events import PhaseStarted, StepDone, Warned
 from dgaal_cli.training import budget as budget_module
 from dgaal_cli.training import clock as clock_module
-from dgaal_cli.training.budget import Stopwatch, parse_duration
+from dgaal_cli.training.budget import Stopwatch
+from dgaal_cli.training.launch import parse_duration
 from dgaal_cli.training.phase import Phase
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgaal_cli.errors import CheckpointError
-from dgaal_cli.training import checkpoint
+from dgaal_cli.training import checkpoint, checkpoint_folder
 from dgaal_cli.training.seeding import initializing
 
 TENSORS = {"module.a.weight": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(7)}
@@ -123,8 +123,8 @@ def test_checkpoint_that_cannot_be_removed_stays_loadable(tmp_path, monkeypatch)
 
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.unlink", refuse)
-        checkpoint.remove(tmp_path / "progress")
+        checkpoint_folder.remove(tmp_path / "progress")
     assert checkpoint.load(tmp_path / "progress")[1]["step"] == 1
-    checkpoint.remove(tmp_path / "progress")
+    checkpoint_folder.remove(tmp_path / "progress")
     assert not checkpoint.exists(tmp_path / "progress")
     assert list(tmp_path.iterdir()) == []

@@ -11,12 +11,11 @@ from small_rounds import build, runner, small_config, small_data
 from dgaal_cli.config.load import build_config
 from dgaal_cli.errors import ConfigError, UsageError
 from dgaal_cli.training import checkpoint
+from dgaal_cli.training.launch import is_first_process, world_of
 from dgaal_cli.training.runtime import (
     Runtime,
     divide_batches,
-    is_first_process,
     start_runtime,
-    world_of,
 )
 from dgaal_cli.training.seeding import torch_generator
 
