@@ -5,6 +5,7 @@ import random
 import secrets
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -120,7 +121,11 @@ class History:
         """Add new, changed, known and equal images, some with names that are not text."""
         number = self.random.randrange(40)
         self.store.add_items(
-            new_item(f"{number + k}\udce9.png", f"{(number + k) // 2}{k % 3}") for k in range(4)
+            replace(
+                new_item(f"{number + k}\udce9.png", f"{(number + k) // 2}{k % 3}"),
+                group="" if k % 2 else f"{number // 8}\udce9",
+            )
+            for k in range(4)
         )
 
     def change_pool(self) -> None:
@@ -143,6 +148,7 @@ class History:
                 states={three.item_id: "missing"},
                 unreadable=[(SampleId("cut.png"), "cut short")],
                 readable=[one.sample_id],
+                groups={one.item_id: "a", three.item_id: secrets.token_hex(2)},
             )
         )
 
