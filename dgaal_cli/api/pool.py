@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.grouping import group_rule
@@ -10,7 +11,7 @@ from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.presence import check_pool, folder_of, is_gone_from, may_exist
 from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import Source, open_source
-from dgaal_cli.errors import InputDataError
+from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.pool_comparison import Groups, PoolPlan, compare
@@ -20,7 +21,11 @@ from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import PoolChange, PoolFile
 from dgaal_cli.workspace import Workspace
 
-__all__ = ["PoolReport", "PoolUpdate", "pool_status", "pool_update"]
+if TYPE_CHECKING:
+    from dgaal_cli.rounds.near_duplicates import By, NearDuplicates
+
+__all__ = ["PoolReport", "PoolUpdate"]
+__all__ += ["pool_duplicates", "pool_status", "pool_update"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +110,48 @@ def pool_update(
         added = store.change_pool(change).new
         note_folders(workspace, config, _names(store), began_ns=began_ns)
     return PoolUpdate(report=report, added=added, is_applied=True, is_accepted=is_accepted)
+
+
+def pool_duplicates(
+    workspace: Workspace,
+    config: Config,
+    *,
+    by: "By" = "auto",
+    threshold: float | None = None,
+    keeps_together: bool = False,
+    emit: Emit = ignore,
+) -> "tuple[NearDuplicates, int]":
+    """Find images of the pool that show nearly the same; see ``near_duplicates``.
+
+    Args:
+        workspace: Workspace of the pool.
+        config: Its configuration.
+        by: What is compared: hashes of thumbnails, features, or features if there is an encoder.
+        threshold: Differing bits, or cosine distance; None uses the default.
+        keeps_together: Give the images of each found group a common group, so that they are held
+            out together; images that have a group keep it.
+        emit: Listener for progress.
+
+    Returns:
+        What was found, and the number of images that got a group.
+
+    Raises:
+        UsageError: The threshold is negative, or features are requested without an encoder.
+        InputDataError: No image can be read.
+        InterruptedRunError: A signal requested a stop.
+    """
+    from dgaal_cli.rounds.near_duplicates import keep_together, near_duplicates
+
+    if threshold is not None and not threshold >= 0:
+        raise UsageError(f"the threshold is {threshold:g}; give a number from 0 on")
+    if by == "features" and config.encoder.source == "pixels":
+        raise UsageError(
+            "features are compared, but no encoder is configured; set encoder.source in "
+            "dgaal.toml, or compare by hash"
+        )
+    with open_store(workspace, read_only=not keeps_together) as store:
+        found = near_duplicates(workspace, config, store, by=by, threshold=threshold, emit=emit)
+        return found, keep_together(store, found) if keeps_together else 0
 
 
 def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> PoolReport:

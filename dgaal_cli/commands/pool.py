@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+Compared = Literal["auto", "hash", "features"]
 
 EXIT_LEFT_OUT = 3
 _LISTED = 5
@@ -190,3 +192,60 @@ def _refusal(names: Sequence[str]) -> str:
         f"not accepted, because their content changed: {listed}; put the old files back, or take "
         "the new ones as new images with --accept-changed, which leaves labels with the old content"
     )
+
+
+@app.command("duplicates")
+def duplicates_command(
+    ctx: typer.Context,
+    by: Annotated[
+        Compared,
+        typer.Option(help="What is compared: hash (thumbnails), features, or auto."),
+    ] = "auto",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest difference: bits of the hash (default 8), or cosine distance of features "
+            "(default 0.1).",
+            min=0.0,
+        ),
+    ] = None,
+    keep_together: Annotated[
+        bool,
+        typer.Option("--keep-together", help="Hold the images of each group out together."),
+    ] = False,
+) -> None:
+    """List images that show nearly the same, in groups; each image of a group is in one group."""
+    from dgaal_cli import interruption
+    from dgaal_cli.api.pool import pool_duplicates
+
+    context: Context = ctx.obj
+    with interruption.listening():
+        found, grouped = pool_duplicates(
+            context.workspace(),
+            context.config(),
+            by=by,
+            threshold=threshold,
+            keeps_together=keep_together,
+            emit=context.listener(),
+        )
+    document = {
+        "by": found.by,
+        "threshold": found.threshold,
+        "compared": found.compared,
+        "groups": [[show(item.sample_id) for item in group] for group in found.groups],
+        "grouped": grouped,
+    }
+    if context.printed_json(document):
+        return
+    unit = "bits of the hash" if found.by == "hash" else "cosine distance of the features"
+    print(
+        f"{_counted(len(found.groups), 'group')} of near duplicates among "
+        f"{_counted(found.compared, 'image')} (up to {found.threshold:g} {unit})"
+    )
+    for group in found.groups[:_LISTED]:
+        more = ", ..." if len(group) > _LISTED else ""
+        print(f"  {', '.join(show(item.sample_id) for item in group[:_LISTED])}{more}")
+    if len(found.groups) > _LISTED:
+        print(f"  ... and {len(found.groups) - _LISTED:,} more groups (--json lists all)")
+    if keep_together:
+        context.note(f"{_counted(grouped, 'image')} got a group and will be held out together")
