@@ -27,6 +27,8 @@ class RoundStarted(Event, frozen=True):
     """Position at which an interrupted run continues, as text; empty for a fresh start."""
     drawn_labels: int = 0
     """Number of synthetic images with a person's or an inherited label in this training."""
+    held_out_labels: int = 0
+    """Number of labels that the training does not use, because they measure its result."""
 
 
 class PhaseStarted(Event, frozen=True):

@@ -11,6 +11,7 @@ from dgaal_cli.labeling.first_query import ask_at_once
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import join_notices
 from dgaal_cli.rounds.pool_growth import growth_notice
+from dgaal_cli.rounds.state import is_unfinished, newest_round
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 
@@ -66,7 +67,9 @@ def open_session(
             store = open_store(workspace)
             try:
                 asked = ask_at_once(workspace, config, store) if config.label.at_once else ""
-                notice = join_notices(asked, growth_notice(workspace, config, store))
+                unfinished = _unfinished_training(workspace)
+                growth = growth_notice(workspace, config, store)
+                notice = join_notices(asked, unfinished, growth)
             except BaseException:  # also Ctrl-C: no session exists yet that closes the store
                 store.close()
                 raise
@@ -80,3 +83,14 @@ def open_session(
             )
 
         yield opener
+
+
+def _unfinished_training(workspace: Workspace) -> str:
+    number = newest_round(workspace)
+    if number is None or not is_unfinished(workspace.round_path(number)):
+        return ""
+    try:
+        with workspace.lock("train", doing="looking for an interrupted training"):
+            return f"the training of round {number} was interrupted; train to resume it"
+    except BusyError:  # it is running
+        return ""

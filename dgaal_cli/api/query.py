@@ -75,7 +75,9 @@ def query(
         if audited and chosen.predict is not None:
             save_predictions(workspace, stored.round, chosen.predict(audited))
     if chosen.promoted:
-        joined = f"{chosen.promoted} synthesized images joined the labels as their parents"
+        joined = (
+            f"{chosen.promoted} synthetic images now train with the label of their parent image"
+        )
         emit(Warned(message=joined))
     emit(
         QueryChosen(

@@ -258,6 +258,7 @@ class _Training:
                 method=self.config.method,
                 labels=len(data.labeled_rows),
                 drawn_labels=int(data.synthetic.is_labeled.sum()),
+                held_out_labels=int(data.is_held_out.sum()),
                 pool=len(data.pixels),
                 device=str(data.device),
                 resumed_at=self.resumed_at,

@@ -141,10 +141,11 @@ def _images(event: _Counted) -> str:
 
 def _round_line(event: RoundStarted) -> str:
     resumed = f", resumed at {event.resumed_at}" if event.resumed_at else ""
+    held_out = f", {event.held_out_labels} more held out," if event.held_out_labels else ""
     synthetic = f" ({event.drawn_labels} more of synthetic images)" if event.drawn_labels else ""
     return (
-        f"round {event.round}: {event.method} on {event.labels} labels{synthetic} and {event.pool} "
-        f"images, {event.device}{resumed}"
+        f"round {event.round}: {event.method} on {event.labels} labels{synthetic}{held_out} "
+        f"and {event.pool} images, {event.device}{resumed}"
     )
 
 

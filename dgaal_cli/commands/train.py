@@ -18,6 +18,7 @@ from dgaal_cli.events import AnyEvent, encode
 
 if TYPE_CHECKING:
     from dgaal_cli.config.schema import Config
+    from dgaal_cli.rounds.resume_state import ResumeState
 
 
 def train(
@@ -80,12 +81,8 @@ def train(
 
     _check_packages(config, has_event_files=has_event_files)
     is_printing = not prints_events and is_first_process(os.environ)
-    if is_printing and begun is not None:
-        resumed = [f"--set {shlex.quote(text)}" for text in begun.assignments]
-        if begun.budget_s is not None and time_budget is None:
-            resumed.append(f"--time-budget {begun.budget_s:.12g}s")
-        if resumed:
-            context.note(f"with the options of the interrupted round: {show(' '.join(resumed))}")
+    if is_printing:
+        _tell_start(context, begun, time_budget)
     result = run(
         workspace,
         config,
@@ -129,3 +126,13 @@ def print_event(event: AnyEvent) -> None:
     """Write one event as a JSON line on stdout."""
     sys.stdout.buffer.write(encode(event) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _tell_start(context: Context, begun: "ResumeState | None", time_budget: str | None) -> None:
+    """Name the options of an interrupted round, and what happens before the first step."""
+    resumed = [f"--set {shlex.quote(text)}" for text in begun.assignments] if begun else []
+    if begun and begun.budget_s is not None and time_budget is None:
+        resumed.append(f"--time-budget {begun.budget_s:.12g}s")
+    if resumed:
+        context.note(f"with the options of the interrupted round: {show(' '.join(resumed))}")
+    context.note("reading the pool and its labels")

@@ -213,6 +213,9 @@ class LabelConfig:
     French keyboard, ``asdfgqwert`` for the left hand."""
     max_junk: Part = 0.5
     """Share of unlabelable synthetic images above which no new ones are put into a query."""
+    min_r2: Part = 0.5
+    """Reconstruction R² of the newest round below which ``--synthetic`` is refused: with less, the
+    synthetic images of photographs were noise. 0 never refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

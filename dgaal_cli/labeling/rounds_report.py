@@ -4,15 +4,20 @@ import json
 import statistics
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.labeling.standing_answers import standing_answers
+from dgaal_cli.rounds.drawing_quality import refusal_of_synthesis
 from dgaal_cli.rounds.learning_curve import learning_curve
 from dgaal_cli.rounds.random_baseline import RandomCurve, random_baseline
 from dgaal_cli.rounds.state import RUN_NAME, round_state
 from dgaal_cli.rounds.unlabelable_synthetics import count_unlabelable
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dgaal_cli.methods.registry import MethodInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +62,12 @@ class RoundsReport:
     is_paused: bool
     """Too many synthetic images of the newest query were unlabelable; the next one asks none."""
     max_junk: float
+    refusal: str
+    """Why synthetic images would be noise; empty if they may be asked."""
     baseline: RandomCurve
     method: str
-    methods: tuple[str, ...]
+    methods: dict[str, str]
+    """How each method selects, by its name."""
     query_size: int
     next_step: str
     """``train``, ``query`` or ``label``."""
@@ -116,12 +124,28 @@ def rounds_report(workspace: Workspace, config: Config, store: Store) -> RoundsR
         junk=tuple(table),
         is_paused=count_unlabelable(store).is_over(config.label.max_junk),
         max_junk=config.label.max_junk,
+        refusal=refusal_of_synthesis(workspace, config),
         baseline=baseline,
         method=config.method,
-        methods=tuple(METHODS),
+        methods={name: _how(info) for name, info in METHODS.items()},
         query_size=config.query.size,
         next_step=round_state(workspace, store).step,
     )
+
+
+def _how(info: "MethodInfo") -> str:
+    """Return how a method selects, in a few words: the first fact that holds."""
+    facts = (
+        (info.draws_queries, "asks synthetic images"),
+        (info.feature_rule, "covers the pool, without a training"),
+        (info.id_scores, "at random"),
+        (info.has_own_query_rule and not info.needs_labels, "covers the pool"),
+        (info.has_own_task_model, "by a task model of its own"),
+        (info.is_classic and info.has_own_query_rule, "classic, spreads its picks"),
+        (info.is_classic, "classic, by doubt"),
+        (info.generator == "parents", "adversarial, makes copies"),
+    )
+    return next((text for holds, text in facts if holds), "adversarial")
 
 
 def _method(workspace: Workspace, number: int) -> str:

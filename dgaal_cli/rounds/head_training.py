@@ -97,6 +97,7 @@ def _train(
             round=number,
             method=config.method,
             labels=int((pool.taught >= 0).sum()),
+            held_out_labels=int(((pool.given >= 0) & (pool.taught < 0)).sum()),
             pool=len(pool.ids),
             device="cpu",
         )

@@ -10,6 +10,7 @@ from dgaal_cli.methods.registry import (
     load_id_scores,
 )
 from dgaal_cli.rounds.chosen_query import ChosenEntries
+from dgaal_cli.rounds.drawing_quality import refusal_of_synthesis
 from dgaal_cli.rounds.id_query import choose_by_ids
 from dgaal_cli.rounds.state import RoundState, round_state
 from dgaal_cli.store.protocol import Store
@@ -49,6 +50,8 @@ def choose_next(
     lack = _lack_of_training(state)
     if lack and synthetic:
         raise UsageError(f"{lack}; run 'dgaal train' first")
+    if synthetic and (refusal := refusal_of_synthesis(workspace, config)):
+        raise UsageError(refusal)
     id_scores = None if synthetic else load_id_scores(config.method)
     if id_scores is not None:
         return choose_by_ids(

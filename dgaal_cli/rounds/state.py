@@ -131,6 +131,12 @@ def trained_rounds(workspace: Workspace) -> list[int]:
     )
 
 
+def newest_round(workspace: Workspace) -> int | None:
+    """Return the newest round with a folder, trained or not."""
+    folders = workspace.rounds_path.iterdir() if workspace.rounds_path.is_dir() else ()
+    return max((int(each.name) for each in folders if each.name.isdigit()), default=None)
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """Read a round's ``run.json`` or ``metrics.json``.
 

@@ -16,7 +16,7 @@ def class_gaps(present: Collection[int], names: Sequence[str]) -> list[str]:
     if not absent:
         return []
     listed = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
-    return [f"no labels yet for {len(absent)} of the classes: {listed}"]
+    return [f"no training labels yet for {len(absent)} of the classes: {listed}"]
 
 
 def _cold_start(classes: int) -> str:

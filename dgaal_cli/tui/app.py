@@ -27,6 +27,7 @@ TERMINATED = 128 + signal.SIGTERM
 HUNG_UP = 128 + signal.SIGHUP
 STALL_S = 0.02
 """A key event later than this after the key press is checked with the time of the press."""
+_LEAVING = ("ctrl+c", "ctrl+q")
 WAIT_S = 0.02
 """Interval of checks for an answer that is being saved."""
 
@@ -65,6 +66,8 @@ class LabelApp(App[int]):
         self.label_screen: TaskScreen = screen
         """The label screen, below all dialogs."""
         self._gallery = settings.gallery
+        self._first_frame_at: float | None = None
+        """``time.monotonic()`` of the first frame; keys pressed before it are ignored."""
         self.has_panicked = False
         """Textual ended after an exception."""
 
@@ -106,6 +109,7 @@ class LabelApp(App[int]):
     def post_display_hook(self) -> None:
         """Notify the screens with a gate that a frame has been sent."""
         if self._first_screen.is_mounted:
+            self._first_frame_at = self._first_frame_at or time.monotonic()
             self.label_screen.painted()
         if not (self._running and self.screen_stack):
             return
@@ -135,11 +139,18 @@ class LabelApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Record the time of each key press for the gates, before screens receive it."""
         if isinstance(event, events.Key) and not event.is_forwarded:
+            if self._is_premature(event):
+                return
             settings = self._settings
             lag = time.monotonic() - event.time
             at = settings.clock() - (lag if lag > STALL_S else 0.0)
             settings.trail.record(event, key_name(event), at)
         await super().on_event(event)
+
+    def _is_premature(self, event: events.Key) -> bool:
+        """Whether a key was typed while the program started: it was meant for nothing on screen."""
+        shown_at = self._first_frame_at
+        return event.key not in _LEAVING and (shown_at is None or event.time < shown_at)
 
     async def action_quit(self) -> None:
         """Ctrl-Q."""

@@ -74,7 +74,7 @@ _LETTER_KEYS = {
 }
 """Keys while classes use letters; the other commands have the capitals of their keys."""
 LOOK = "Look"
-"""Group of the commands that draw the same image in another way: their keys yield to others."""
+"""Group of the commands that show more of the same image: their keys yield to others."""
 _COMMANDS = {
     "Answer": (
         ("accept", "Accept", "enter", "answer with the model's guess, if it is shown"),
@@ -114,6 +114,12 @@ _COMMANDS = {
         ("contrast", "Contrast", "}", "more contrast"),
         ("flatter", "Flatter", "{", "less contrast"),
         ("invert", "Invert", "I", "swap dark and light"),
+        (
+            "details",
+            "Details",
+            "i",
+            "file, size, time and camera of the image, and why it is asked",
+        ),
         ("as_it_is", "As it is", "\\", "whole image, as its file has it"),
         ("glyphs", "Glyphs", "b", "compare half blocks, quadrants, sextants and octants"),
     ),

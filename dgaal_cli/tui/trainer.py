@@ -57,6 +57,8 @@ class TrainingState:
     step: Step = "train"
     round: int | None = None
     labels: int = 0
+    held_out_labels: int = 0
+    """Labels that only measure the result."""
     device: str = ""
     title: str = "starting"
     position: int = 0
@@ -99,6 +101,7 @@ def fold(state: TrainingState, event: AnyEvent) -> TrainingState:
     match event:
         case RoundStarted():
             changes = {"round": event.round, "labels": event.labels, "device": event.device}
+            changes["held_out_labels"] = event.held_out_labels
         case PhaseStarted():
             changes = {"title": event.title, "position": event.position, "count": event.count}
             changes |= {"done": 0, "steps": event.steps, "losses": {}, "trails": {}}

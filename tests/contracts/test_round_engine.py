@@ -25,6 +25,7 @@ from dgaal_cli.training.device import pick_device
 
 ROUNDS = 3
 SETTINGS = CONFIG | {
+    "label": {"min_r2": 0.0},
     "generation": {"share": 0.9, "min_confidence": 0.0},
     "classifier": CONFIG["classifier"] | {"semi_supervised": "none"},
     "vaal": {"epochs": 0, "min_steps": 4, "width": 4, "batch": 8, "settle_steps": 4},

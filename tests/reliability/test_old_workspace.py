@@ -177,7 +177,7 @@ def test_old_workspace_finishes_its_query_and_runs_the_next_round(old: Path):
 
     last = RECORDED["status"]["round"]
     dgaal(old, "train")
-    dgaal(old, "query", "--synthetic", "1")
+    dgaal(old, "query", "--synthetic", "1", "--set", "label.min_r2=0")
     state = report(old, "status")
     assert (state["round"], state["step"]) == (last + 1, "label")
     assert len(state["rounds"]) == last + 2

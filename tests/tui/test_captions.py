@@ -1,9 +1,13 @@
-"""The caption of an image shows no class while guesses are hidden."""
+"""Caption and details of an image: plain sentences, and no class while guesses are hidden."""
 
 import pytest
-from digit_terminal import answer, label_app, make_workspace, press, ready
+from digit_terminal import answer, label_app, make_workspace, press, ready, until
+from PIL import ExifTags, Image
+from textual.widgets import Static
 
+from dgaal_cli.data.photo_facts import NO_FACTS, photo_facts
 from dgaal_cli.tui.phrases import accuracy_text
+from dgaal_cli.tui.screens.details import DetailsDialog
 from dgaal_cli.tui.widgets.image_view import Frame
 
 
@@ -16,26 +20,93 @@ def workspace(tmp_path):
     return make_workspace(tmp_path)
 
 
-async def test_class_of_the_nearest_image_is_shown_only_with_guesses(workspace, clock):
+SIZES = [(60, 18), (80, 24), (120, 40), (200, 60)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_caption_shows_a_sentence_without_figures_of_the_query(workspace, clock, size):
     with label_app(workspace, clock, hints=False) as app:
-        async with app.run_test(size=(200, 50)) as pilot:
+        async with app.run_test(size=size) as pilot:
             await ready(app, pilot)
-            assert "nearest zero-0000.png " in caption(app)
-            assert "nearest zero-0000.png zero" not in caption(app)
+            text = caption(app)
+            assert "least like what is labeled so far" in text
+            assert not any(word in text for word in ("score", "0.977", "99.8", "nearest", "model"))
+
+
+@pytest.mark.parametrize("size", SIZES[2:])
+async def test_doubt_of_the_model_is_shown_only_with_guesses(workspace, clock, size):
+    with label_app(workspace, clock, hints=False) as app:
+        async with app.run_test(size=size) as pilot:
+            await answer(app, pilot, clock, 5)
+            assert "three" not in caption(app)
             await press(app, pilot, clock, "p")
-            assert app.label_screen.shown.scene.is_guess_visible
-            assert "nearest zero-0000.png zero" in caption(app)
+            await ready(app, pilot)
+            assert "three 38% and five 34%" in caption(app)
 
 
-async def test_blind_image_hides_the_class_of_its_nearest_image(workspace, clock):
+async def test_blind_image_hides_what_the_model_says(workspace, clock):
     with label_app(workspace, clock) as app:
         async with app.run_test(size=(200, 50)) as pilot:
             await ready(app, pilot)
             while not app.label_screen.shown.image.is_blind:
-                assert "nearest zero-0000.png zero" in caption(app)
+                assert "the model " in caption(app)
                 await answer(app, pilot, clock, 1)
-            assert "nearest zero-0000.png " in caption(app)
-            assert "nearest zero-0000.png zero" not in caption(app)
+            assert "the model " not in caption(app)
+
+
+async def details(app, pilot, clock) -> str:
+    await press(app, pilot, clock, "i")
+    await until(pilot, lambda: isinstance(app.screen, DetailsDialog))
+    text = "\n".join(str(part.content) for part in app.screen.query(Static))
+    await press(app, pilot, clock, "escape")
+    await until(pilot, lambda: app.screen is app.label_screen)
+    return text
+
+
+async def test_details_name_figures_and_file_and_hide_guesses_until_they_are_on(workspace, clock):
+    with label_app(workspace, clock, hints=False) as app:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await answer(app, pilot, clock, 5)
+            text = await details(app, pilot, clock)
+            for part in ("five-0102.png", "8 x 8", "number 6 of 30", "0.957", "99.3% of the pool"):
+                assert part in text
+            assert "zero-0000.png: the labeled" in text
+            assert "hidden: p shows them" in text
+            assert "three" not in text
+            await press(app, pilot, clock, "p")
+            await ready(app, pilot)
+            text = await details(app, pilot, clock)
+            assert "guesses   three 37.6%, five 33.9%" in text
+            assert "zero-0000.png zero: the labeled" in text
+
+
+async def test_details_of_a_blind_image_show_no_guess(workspace, clock):
+    with label_app(workspace, clock) as app:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await ready(app, pilot)
+            while not app.label_screen.shown.image.is_blind:
+                await answer(app, pilot, clock, 1)
+            assert "hidden: to compare answers" in await details(app, pilot, clock)
+
+
+def test_photo_facts_are_time_and_camera_of_exif(tmp_path):
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "Canon EOS R6"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:05:31 14:05:59"
+    Image.new("RGB", (4, 3)).save(path, exif=exif)
+    facts = photo_facts(path)
+    assert facts.camera == "Canon EOS R6"
+    assert facts.taken_at == "2024-05-31 14:05:59"
+    assert facts.size_bytes == path.stat().st_size
+
+
+def test_photo_facts_of_damaged_and_missing_files_are_empty(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\xff")
+    assert photo_facts(path).camera == ""
+    assert photo_facts(path).size_bytes == path.stat().st_size
+    assert photo_facts(tmp_path / "gone.jpg") == NO_FACTS
 
 
 @pytest.mark.parametrize(

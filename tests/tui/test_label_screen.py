@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 from label_terminal import print_events, script
+from textual import events
 from textual.app import App
 from textual.widgets import Input, Static
 
+from dgaal_cli.errors import StorageError
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tui.app import LabelApp
-from dgaal_cli.tui.screens.dialogs import ConfirmDialog
+from dgaal_cli.tui.screens.dialogs import ConfirmDialog, UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.screens.help import HelpDialog, NewKeysDialog
 from dgaal_cli.tui.screens.pick_dialogs import AddClassDialog
@@ -51,11 +53,64 @@ async def test_saved_is_shown_after_commit_and_answers_wait_for_it(terminal, mon
         t.clock.now += 1
         await t.pilot.press("4")
         await t.pilot.pause()
+        assert t.events() == []
+        t.clock.now += 1
+        await t.pilot.press("5")
+        await t.pilot.pause()
         assert "still being saved" in t.text()
         release.set()
+        await t.until(lambda: len(t.events()) == 2, "for the answer that waited")
+        await t.settle()
+        assert t.events() == [("label", "000.png", "three"), ("label", "001.png", "four")]
+        assert "✔ saved" in t.text()
+
+
+async def test_answer_that_waits_is_dropped_if_the_one_before_fails(terminal, monkeypatch):
+    async with terminal() as t:
+        release = threading.Event()
+
+        def fail(_self, _press):
+            release.wait(10)
+            raise StorageError("the disk is full")
+
+        monkeypatch.setattr(LabelSession, "answer", fail)
+        t.clock.now += 1
+        await t.pilot.press("3")
+        await t.until(lambda: t.image.sample_id == "001.png", "for the next image")
+        await t.until(lambda: t.gate.elapsed_ms() is not None)
+        t.clock.now += 1
+        await t.pilot.press("4")
+        monkeypatch.undo()
+        release.set()
+        await t.until(lambda: isinstance(t.app.screen, UnsavedDialog), "for the dialog")
+        t.clock.now += 1
+        await t.pilot.press("enter")
+        await t.until(lambda: t.screen.is_current, "for the label screen")
         await t.settle()
         assert t.events() == [("label", "000.png", "three")]
-        assert "✔ saved" in t.text()
+
+
+async def test_burst_of_equal_answers_loses_none(terminal):
+    async with terminal() as t:
+        for _ in range(4):
+            await t.until(lambda: t.gate.elapsed_ms() is not None)
+            t.clock.now += 0.2  # faster than a keyboard repeats, slower than a held key
+            await t.pilot.press("3")
+            await t.pilot.pause()
+        await t.until(lambda: len(t.events()) == 4, "for the answers")
+        assert t.labels() == {f"00{i}.png": "three" for i in range(4)}
+
+
+async def test_keys_typed_before_the_first_frame_are_ignored(terminal):
+    async with terminal() as t:
+        early = events.Key("t", "t")
+        early.time = 0.0
+        await t.app.on_event(early)
+        await t.pilot.pause()
+        assert t.app.screen is t.screen
+        t.clock.now += 1
+        await t.pilot.press("t")
+        await t.until(lambda: isinstance(t.app.screen, ConfirmDialog), "for the question")
 
 
 async def test_skip_cannot_tell_undo_and_redo(terminal):

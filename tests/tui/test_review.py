@@ -77,7 +77,7 @@ async def test_review_separates_hinted_answers_from_others(terminal):
         await t.pilot.press("H")
         assert sample_ids(review) == ["002.png", "001.png"]
         bottom = review.query_one("#list")._rows[-1].text
-        assert "hinted 1/2, hints off 1/1" in bottom
+        assert "as guessed: 1/2 guess shown, 1/1 guesses off" in bottom
 
 
 async def test_review_separates_blind_answers_from_answers_without_hints(terminal):
@@ -87,7 +87,8 @@ async def test_review_separates_blind_answers_from_answers_without_hints(termina
             notes = [event.note for event in store.events()]
         assert notes == [*[""] * 9, "hints=blind"]
         review = await open_review(t)
-        assert "blind 0/1, hinted 8/8, hints off 1/1" in review.query_one("#list")._rows[-1].text
+        bottom = review.query_one("#list")._rows[-1].text
+        assert "8/8 guess shown, 0/1 guess hidden, 1/1 guesses off" in bottom
         assert [given.is_blind for given in review.shown] == [True, *[False] * 9]
 
 

@@ -3,19 +3,21 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from label_terminal import print_events, script
 
 from dgaal_cli.events import QueryChosen, RoundStarted, RoundTrained, StepDone
 from dgaal_cli.labeling.session import LabelSession
+from dgaal_cli.rounds.drawing_quality import refusal_of_synthesis
 from dgaal_cli.rounds.unlabelable_synthetics import UnlabelableCount
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer, Query, QueryEntry
 from dgaal_cli.tui.screens.help import HelpDialog
 from dgaal_cli.tui.screens.pick_dialogs import NumberDialog, PickDialog
 from dgaal_cli.tui.screens.rounds import RoundsScreen
-from dgaal_cli.tui.screens.training import TrainingDialog
+from dgaal_cli.tui.screens.training import TrainingDialog, rate_text
 from dgaal_cli.tui.widgets.rows import Rows
 from tests.support.class_labels import as_label
 
@@ -460,3 +462,37 @@ async def test_open_without_desktop_shows_the_path_of_the_image(terminal, monkey
         await t.press("o")
         await t.until(lambda: "no desktop; the image is /pool/000.png" in t.text())
         assert t.events() == []
+
+
+async def test_synthesis_is_refused_if_the_generator_makes_noise(terminal, workspace):
+    make_history(workspace)
+    newest = sorted(workspace.rounds_path.glob("*/metrics.json"))[-1]
+    metrics = json.loads(newest.read_text())
+    newest.write_text(json.dumps(metrics | {"health": {"reconstruction_r2": 0.3}}))
+    async with terminal(workspace=workspace) as t:
+        await open_rounds(t)
+        await t.pilot.press("s")
+        await t.pilot.pause()
+        assert isinstance(t.app.screen, RoundsScreen)
+        assert "restores only 30%" in screen_text(t)
+        assert "label.min_r2" in screen_text(t)
+
+
+@pytest.mark.parametrize(
+    ("quality", "least", "is_refused"),
+    [(0.3, 0.5, True), (0.5, 0.5, False), (-0.3, 0.0, False), (None, 0.5, False)],
+)
+def test_synthesis_needs_a_reconstruction_of_at_least_min_r2(
+    workspace, config, quality, least, is_refused
+):
+    make_history(workspace)
+    newest = sorted(workspace.rounds_path.glob("*/metrics.json"))[-1]
+    newest.write_text(json.dumps({"health": {"reconstruction_r2": quality}}))
+    settings = replace(config, label=replace(config.label, min_r2=least))
+    refusal = refusal_of_synthesis(workspace, settings)
+    assert bool(refusal) is is_refused
+
+
+@pytest.mark.parametrize(("rate", "text"), [(41.5, "41.5 steps/s"), (0.25, "4.0 s a step")])
+def test_slow_training_shows_seconds_for_a_step(rate, text):
+    assert rate_text(rate) == text

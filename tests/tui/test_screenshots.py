@@ -128,9 +128,9 @@ async def test_training_dialog(app, clock):
         assert "generator and critic  2/4" in str(progress.content)
         shown = save_screenshot(app, "training")
     for text in (
-        "41.5/s · 19s left · 93 labels · cpu",
-        "latent units in use 15 of 16",
-        "AUC 0.64: labeled vs pool",
+        "41.5 steps/s · 19s left · 93 labels · cpu",
+        "the encoder uses 15 of its 16 latent values",
+        "64% told apart: labeled and pool images",
         "▁",
         "label meanwhile",
     ):

@@ -62,6 +62,8 @@ class Answers:
         """Name of a running call that is not an answer, such as ``undo``."""
         self._is_failed = False
         """The pending answer could not be saved."""
+        self._waiting: tuple[Press, bool] | None = None
+        """The answer to the image after the pending one's, and whether its key may be held."""
         self._next_item: ItemId | None = None
         """Image shown while the previous answer is being saved."""
 
@@ -88,12 +90,12 @@ class Answers:
         if view.state != "labeling" or image is None:
             self.notices.warn("no image to answer")
             return
-        if self.is_waiting():
+        if (not self.pending or self._waiting or self._is_failed) and self.is_waiting():
             return
         if kind == "label" and not shown.scene_view.has_image:
             self.notices.warn("no image to label: can't tell, or skip")
             return
-        self.pending = Press(
+        press = Press(
             kind=kind,
             item_id=image.item_id,
             label=class_label(uid) if uid else None,
@@ -101,8 +103,17 @@ class Answers:
             ui=self._ui(image),
             is_blind=shown.are_hints_on and image.is_blind and image.predicted is not None,
         )
+        if self.pending:
+            self._waiting = press, shown.gate.may_be_held
+        else:
+            self._begin(press, may_be_held=shown.gate.may_be_held)
+
+    def _begin(self, press: Press, *, may_be_held: bool) -> None:
+        """Send an answer, or hold it if its key may be held, and show the next image."""
+        shown, view = self.shown, self.shown.view
+        self.pending = press
         self.notices.clear()
-        if shown.gate.may_be_held:
+        if may_be_held:
             self.held.hold(self._send)
         else:
             self._send()
@@ -115,6 +126,8 @@ class Answers:
 
     def drop_held(self) -> None:
         """Drop the action of a held key; if it was an answer, show its image again."""
+        if self._waiting and self._waiting[1]:
+            self._waiting = None
         if self.held.drop() and self.pending is not None:
             self.pending = None
             self.shown.show(self.shown.view.image)
@@ -138,7 +151,7 @@ class Answers:
         shown = self.shown
         if not isinstance(outcome, LabelView):
             # Show the image again, keep its answer, and block until it is saved.
-            self._is_failed = True
+            self._is_failed, self._waiting = True, None
             shown.show(shown.view.image)
             text = captions.answer_caption(press, shown.view, shown.keymap)
             block_until_saved(
@@ -151,6 +164,19 @@ class Answers:
         if self._next_item not in (None, shown.item):
             shown.gate.expect_unrequested()  # another person has it, or a round was trained
         self.on_progress("answered" if shown.view.state == "answered" else "continued")
+        self._give_waiting()
+
+    def _give_waiting(self) -> None:
+        """Send the answer that waited for the one before, if its image is still on the screen."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            return
+        press, may_be_held = waiting
+        image = self.shown.view.image
+        if image is None or image.item_id != press.item_id or self.busy:
+            self.notices.warn("another image came: the last key was not used")
+        else:
+            self._begin(press, may_be_held=may_be_held)
 
     def _retry(self) -> None:
         self._is_failed = False

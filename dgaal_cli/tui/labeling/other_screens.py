@@ -1,6 +1,7 @@
 """Screens over the label screen: dialogs, review, grid and rounds, and their results."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgaal_cli.store.records import ClassRecord
@@ -66,6 +67,26 @@ class OtherScreens:
         self._shown.scene_view.fetch_file(
             self._shown.image, lambda path: self._screen.call_later(open_it, path)
         )
+
+    def details(self) -> None:
+        """Show the file and the camera of the image, and the figures of its query."""
+        shown, image = self._shown, self._shown.image
+        if image is None:
+            self._notices.warn("no image to describe")
+            return
+        from dgaal_cli.data.photo_facts import NO_FACTS, PhotoFacts, photo_facts
+        from dgaal_cli.tui.screens.details import DetailsDialog
+
+        def open_it(facts: PhotoFacts) -> None:
+            if self._screen.is_current and image.item_id == shown.item:
+                size = shown.scene_view.image_size
+                self._screen.app.push_screen(DetailsDialog(shown.scene, facts, size))
+
+        def read(path: str) -> None:
+            facts = photo_facts(Path(path)) if path else NO_FACTS
+            self._screen.call_later(open_it, facts)
+
+        shown.scene_view.fetch_file(image, read)
 
     def review(self) -> None:
         """Open the review of answers."""

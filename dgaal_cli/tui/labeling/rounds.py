@@ -33,6 +33,7 @@ class Rounds:
         """The last training, running or finished; it may run while the operator labels."""
         self._export: Trainer | None = None
         """Export and predictions in the background."""
+        self._is_export_requested = False
         self._handled: TrainingState | None = None
         self._is_failure_unreported = False
         """A training failed in the background; the next dialog shows the reason."""
@@ -165,7 +166,7 @@ class Rounds:
     def _show_progress(self) -> None:
         state = self._trainer.state if self._trainer else None
         if state is None or state.stage not in ("running", "canceling"):
-            progress = ""
+            progress = "exporting" if self._is_exporting and self._is_export_requested else ""
         elif state.is_asking:
             progress = "choosing images"
         else:
@@ -205,10 +206,14 @@ class Rounds:
                 self._screen.call_later(self._exported, failure, is_requested)
 
         self._export = Trainer(self._settings.train_command, steps, on_change=follow)
+        self._is_export_requested = is_requested
         self._export.start()
+        self._show_progress()
 
     def _exported(self, failure: str, is_requested: bool) -> None:  # noqa: FBT001 - a callback
         """Load the learner of the new sampler; show the result if it was requested."""
+        self._is_export_requested = False
+        self._show_progress()
         if not failure and self._settings.uses_learner:
             self._answers.call_quietly(lambda session: session.load_learner())
             self._answers.call_quietly(lambda session: session.rank_ahead())

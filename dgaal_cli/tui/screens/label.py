@@ -68,6 +68,7 @@ class LabelScreen(Screen[None]):
             "alone": shown.toggle_alone,
             **self._viewing(),
             "outside": others.open_file,
+            "details": others.details,
             "help": others.help,
             "add": others.add_class,
             "search": others.find_class,
@@ -289,4 +290,6 @@ class LabelScreen(Screen[None]):
         has_guess = shown.image is not None and shown.image.predicted is not None
         state = "on" if shown.are_hints_on else "off"
         hint = "" if has_guess or not shown.are_hints_on else "; this image has no guess"
-        self.notices.inform(f"hints {state}; each label records it{hint}")
+        keep = f"; for every session: label.hints = {'true' if shown.are_hints_on else 'false'}"
+        text = f"hints {state}; each label records it{hint or keep}"
+        self.notices.inform(text, seconds=3)

@@ -1,8 +1,9 @@
 """Dialogs with text input: a number, one of several names, a class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -139,9 +140,14 @@ class PickDialog(SearchDialog[str]):
     shown = 10
     is_scrolled = True
 
-    def __init__(self, heading: str, names: Sequence[str], *, current: str) -> None:
+    def __init__(
+        self, heading: str, names: Sequence[str], *, current: str, notes: Mapping[str, str]
+    ) -> None:
+        """Create the dialog; ``notes`` say what is behind a name."""
         self.heading = f" {heading} "
         self._names = list(names)
+        self._notes = notes
+        self._column = max(map(cell_len, names), default=0)
         self.current = current
         super().__init__(names, at=self._names.index(current) if current in names else 0)
 
@@ -155,8 +161,15 @@ class PickDialog(SearchDialog[str]):
         ]
 
     def find(self, part: str) -> list[str]:
-        """Return the names that contain ``part``."""
-        return [name for name in self._names if part.casefold().strip() in name.casefold()]
+        """Return the names that contain ``part``, then those whose note does."""
+        wanted = part.casefold().strip()
+        found = [name for name in self._names if wanted in self.name_of(name).casefold()]
+        return sorted(found, key=lambda name: wanted not in name.casefold())
+
+    def name_of(self, entry: str) -> str:
+        """Return a name and its note."""
+        note = self._notes.get(entry, "")
+        return f"{entry:<{self._column}}  {note}".rstrip()
 
 
 class FindClassDialog(SearchDialog[ClassRecord]):

@@ -92,6 +92,10 @@ class RoundsScreen(Overlay[Choice]):
         if self._is_training:
             self.note = "a training is running; synthesize after it"
             return
+        if self.report.refusal:
+            self.note = show(self.report.refusal)
+            self.app.bell()
+            return
         if self.report.is_paused:
             self.note = (
                 f"paused: more than {self.report.max_junk:.0%} of this query's synthetic images "
@@ -129,7 +133,8 @@ class RoundsScreen(Overlay[Choice]):
             if name and name != self.report.method:
                 self.dismiss(Choice(kind="set", values={"method": name}))
 
-        dialog = PickDialog("method", self.report.methods, current=self.report.method)
+        methods, current = self.report.methods, self.report.method
+        dialog = PickDialog("method", [*methods], current=current, notes=methods)
         self.app.push_screen(dialog, go)
 
     def _pick_size(self) -> None:

@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from dgaal_cli.escaping import show
+from dgaal_cli.tui.phrases import labels
 from dgaal_cli.tui.screens.dialogs import Dialog, LogDialog, keys_line, text
 from dgaal_cli.tui.settings import Settings
 from dgaal_cli.tui.trainer import Step, Trainer, TrainingState
@@ -218,16 +219,22 @@ def keys_text(state: TrainingState | None) -> Content:
     return keys_line(*again, *log, ("r", "review"), ("Esc", "back"))
 
 
+def rate_text(rate: float) -> str:
+    """Return steps per second, or seconds per step if they are few."""
+    return f"{rate:.1f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s a step"
+
+
 def _numbers(state: TrainingState) -> str:
     numbers: list[str] = []
     if state.steps:
         numbers.append(f"step {state.done}/{state.steps}")
     if state.rate and state.stage == "running":
-        numbers.append(f"{state.rate:.1f}/s")
+        numbers.append(rate_text(state.rate))
     if state.left_s is not None and state.stage == "running":
         numbers.append(f"{duration(state.left_s)} left")
     if state.labels:
-        numbers.append(f"{state.labels} labels")
+        held_out = f", {state.held_out_labels} held out" if state.held_out_labels else ""
+        numbers.append(f"{labels(state.labels)}{held_out}")
     if state.device:
         numbers.append(show(state.device))
     losses = loss_lines(state.losses, state.trails) if state.stage == "running" else []

@@ -28,7 +28,18 @@ _FREQUENT = (
     "flag",
     "train",
 )
-_RARE = ("quit", "rounds", "review", "search", "learner", "add", "outside", "invert", "glyphs")
+_RARE = (
+    "quit",
+    "rounds",
+    "review",
+    "search",
+    "learner",
+    "add",
+    "outside",
+    "details",
+    "invert",
+    "glyphs",
+)
 _MUST_SHOW = ("help", "undo", "quit", "leave", "label")
 _MORE: Piece = (" …", theme.BAR_DIM)
 """At the end of a key bar that has no room for all keys: help shows the rest."""

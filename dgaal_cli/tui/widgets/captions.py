@@ -11,7 +11,7 @@ from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, Press, QueryImage, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap, spell_key
 from dgaal_cli.tui.phrases import answer_text, labels
-from dgaal_cli.tui.widgets.lines import Piece, Pieces
+from dgaal_cli.tui.widgets.lines import Piece, Pieces, width_of
 
 HASTY_MS = 300
 """Faster answers are counted as hasty."""
@@ -27,7 +27,7 @@ def why_lines(
 ) -> list[Pieces]:
     """Return which image this is and why it is asked, in ``count`` lines: one or two.
 
-    The class of the nearest labeled image is also a guess: it is shown only with guesses.
+    Figures are in the details. What the model doubts is a guess: it is shown only with guesses.
     """
     if image is None:
         return [()] * count
@@ -36,20 +36,37 @@ def why_lines(
         name = show(image.sample_id.rpartition("/")[2])
     head: list[Piece] = [(f" #{image.rank}", theme.STRONG)] if image.rank else []
     head.append((f" {name}", theme.BASE))
-    reason = show(image.reason)
-    if not reason and view.strategy:
-        reason = f"asked by {show(view.strategy)}"
-    numbers: list[str] = []
-    if image.score is not None:
-        numbers.append(f"score {image.score:.3f}")
-    if image.percentile is not None:
-        numbers.append(f"above {image.percentile:.1f}% of the pool")
-    if image.nearest:
-        guess = f" {show(image.nearest_class)}" if is_guess_visible else ""
-        numbers.append(f"nearest {show(image.nearest)}{guess}".rstrip())
-    if count == 1:
-        return [(*head, ("  " + " · ".join([reason, *numbers]), theme.DIM))]
-    return [(*head, (f"  {reason}", theme.BASE)), ((f" {' · '.join(numbers)}", theme.DIM),)]
+    reason = reason_of(image, view)
+    verb, classes = doubt_of(image, view) if is_guess_visible else ("", "")
+    doubt = f"the model {verb} {classes}" if classes else ""
+    if count > 1:
+        return [(*head, (f"  {reason}", theme.BASE)), ((f" {doubt}", theme.DIM),)]
+    forms = (f"{reason}; {doubt}", f"{reason}; {classes}") if classes else ()
+    room = width - width_of(head) - 2
+    if cell_len(reason) > room and image.rank:
+        head = head[:1]  # the details show the name
+    fitting = next((form for form in forms if cell_len(form) <= room), reason)
+    return [(*head, (f"  {fitting}", theme.DIM))]
+
+
+def reason_of(image: QueryImage, view: LabelView) -> str:
+    """Return why an image is asked."""
+    by_method = f"asked by {show(view.strategy)}" if view.strategy else ""
+    return show(image.reason) or by_method
+
+
+def doubt_of(image: QueryImage, view: LabelView) -> tuple[str, str]:
+    """Return what the model does, and the class that it says or between which it hesitates.
+
+    It hesitates if the second class is at least half as probable as the first.
+    """
+    shares = sorted(image.probabilities, key=lambda pair: -pair[1])[:2]
+    names = [f"{show(view.class_name(uid))} {share:.0%}" for uid, share in shares]
+    if not names:
+        return "", ""
+    if len(shares) > 1 and 2 * shares[1][1] >= shares[0][1]:
+        return "hesitates between", " and ".join(names)
+    return "says", names[0]
 
 
 def answer_caption(answer: Press | StandingAnswer, view: LabelView, keymap: Keymap) -> str:
@@ -70,7 +87,7 @@ def saved_line(answer: StandingAnswer | None, view: LabelView, keymap: Keymap) -
     if answer is None:
         return ((" every answer is saved as you give it", theme.FAINT),)
     text = answer_caption(answer, view, keymap)
-    took = f"  {answer.elapsed_ms / 1000:.2f} s" if answer.elapsed_ms is not None else ""
+    took = f"  {answer.elapsed_ms / 1000:.2f} s" if answer.elapsed_ms else ""  # 0: a redo
     return (
         (" ✔ ", theme.GOOD_STRONG),
         (text, theme.STRONG),

@@ -30,27 +30,30 @@ def loss_lines(losses: Mapping[str, float], trails: Mapping[str, Sequence[float]
 
 
 def health_lines(metrics: Mapping[str, float | None]) -> list[str]:
-    """The health metrics of a round, each with its meaning."""
+    """The health metrics of a round, each with its meaning.
+
+    An AUC is shown as the share of pairs that the discriminator orders correctly.
+    """
     known = {name: value for name, value in metrics.items() if value is not None}
     lines: list[str] = []
     active, units = known.pop("active_units", None), known.pop("latent_units", None)
     if active is not None and units is not None:
-        lines.append(f"latent units in use {active:.0f} of {units:.0f}")
+        lines.append(f"the encoder uses {active:.0f} of its {units:.0f} latent values")
     quality = known.pop("reconstruction_r2", None)
     if quality is not None:
-        lines.append(f"reconstruction R² {quality:.2f}")
+        lines.append(f"the decoder restores {quality:.0%} of what distinguishes images (R²)")
     for name, meaning in (
-        ("discriminator_auc", "labeled vs pool"),
-        ("discriminator_auc_seen", "labeled vs pool, on images it was trained on"),
-        ("redrawn_auc", "reconstructed vs real"),
-        ("copies_auc", "synthetic copies vs pool"),
+        ("discriminator_auc", "labeled and pool images"),
+        ("discriminator_auc_seen", "labeled and pool images of its training"),
+        ("redrawn_auc", "reconstructed and real images"),
+        ("copies_auc", "synthetic copies and pool images"),
     ):
         value = known.pop(name, None)
         error = known.pop(f"{name}_error", None)
         if value is not None:
-            spread = "" if error is None else f" ± {error:.2f}"
-            note = " (0.50 is chance)" if abs(value - 0.5) < 0.1 else ""
-            lines.append(f"AUC {value:.2f}{spread}: {meaning}{note}")
+            spread = "" if error is None else f" ± {error:.0%}"
+            note = " (50% is chance)" if abs(value - 0.5) < 0.1 else ""
+            lines.append(f"{value:.0%}{spread} told apart: {meaning}{note}")
     lines += [f"{_plain(name)} {value:.3g}" for name, value in known.items()]
     return lines
 

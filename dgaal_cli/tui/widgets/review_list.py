@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.strip import Strip
 
 from dgaal_cli.escaping import show
@@ -10,7 +11,16 @@ from dgaal_cli.ids import ClassUid
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import LabelView, StandingAnswer
 from dgaal_cli.tui.keymap import Keymap
-from dgaal_cli.tui.widgets.lines import Piece, Pieces, box_bottom, box_top, boxed, pad
+from dgaal_cli.tui.widgets.lines import (
+    Piece,
+    Pieces,
+    box_bottom,
+    box_top,
+    boxed,
+    cut,
+    pad,
+    width_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +55,16 @@ class ReviewScene:
     keymap: Keymap
 
 
+_MIN_ANSWER, _MAX_ANSWER = 12, 28
+"""Columns of an answer; 12 hold ``✗ can't tell``."""
+_MIN_FILE = 8
+"""Fewer columns show nothing of a file's name."""
+_SHOWN, _HIDDEN, _OFF = "guess shown", "guess hidden", "guesses off"
+
+
 def hint_state(answer: StandingAnswer) -> str:
-    """Whether the guess was shown, hidden for a blind question, or off."""
-    return "hinted" if answer.is_hinted else "blind" if answer.is_blind else "hints off"
+    """Whether the guess was shown, hidden to compare both, or not asked for."""
+    return _SHOWN if answer.is_hinted else _HIDDEN if answer.is_blind else _OFF
 
 
 def review_rows(scene: ReviewScene, width: int, height: int) -> list[Strip]:
@@ -66,8 +83,8 @@ def review_rows(scene: ReviewScene, width: int, height: int) -> list[Strip]:
 
 def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
     """How often labels equal the guess, by hint state: shows how hints influence people."""
-    counts: list[str] = []
-    for name in ("blind", "hinted", "hints off"):
+    counts: list[tuple[int, int, str]] = []
+    for name in (_SHOWN, _HIDDEN, _OFF):
         compared = [
             answer
             for answer in answers
@@ -77,11 +94,13 @@ def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
         ]
         if compared:
             agreed = sum(answer.names(answer.predicted) for answer in compared)
-            counts.append(f"{name} {agreed}/{len(compared)}")
+            counts.append((agreed, len(compared), name))
     while counts:
-        text = f" as guessed: {', '.join(counts)} "
-        if len(text) + 4 <= width:
-            return ((text, theme.DIM),)
+        long = ", ".join(f"{agreed} of {total} with {name}" for agreed, total, name in counts)
+        short = ", ".join(f"{agreed}/{total} {name}" for agreed, total, name in counts)
+        for text in (f" as guessed: {long} ", f" as guessed: {short} ", f" {short} "):
+            if len(text) + 4 <= width:
+                return ((text, theme.DIM),)
         counts.pop()
     return ()
 
@@ -89,19 +108,39 @@ def _agreement(answers: Sequence[StandingAnswer], width: int) -> Pieces:
 def _line(
     scene: ReviewScene, answer: StandingAnswer, *, is_marked: bool, width: int
 ) -> tuple[Pieces, Pieces]:
-    code = scene.keymap.code_for(answer.label)
-    name = show(scene.view.label_name(answer.label))
-    text = "✗ can't tell" if answer.kind == "cannot_tell" else f"{code} {name}".strip()
+    """Answer and file in columns at the left; model, annotator and round at the right."""
     style = theme.STRONG if is_marked else theme.BASE
     left: list[Piece] = [("▸ " if is_marked else "  ", theme.GOOD_STRONG)]
-    left += [("⚑ " if answer.is_flagged else "  ", theme.WARN), (pad(text, 14), style)]
-    if answer.disagrees:
-        left.append(
-            (f" model: {show(scene.view.class_name(answer.newest_prediction))}", theme.WARN)
-        )
-    if width >= 50:
-        left.append((f"  {show(answer.sample_id)}", theme.FAINT))
-    if answer.given_by:
-        left.append((f"  by {show(answer.given_by)}", theme.FAINT))
+    left.append(("⚑ " if answer.is_flagged else "  ", theme.WARN))
     number = f" r{answer.round}" if answer.round is not None else ""
-    return tuple(left), ((number, theme.DIM),)
+    room = width - 4 - width_of(left) - cell_len(number)
+    column = min(_answer_width(scene), room)
+    left.append((pad(_answer_text(scene, answer), column), style))
+    facts: list[Piece] = []
+    if answer.disagrees:
+        guess = show(scene.view.class_name(answer.newest_prediction))
+        facts.append((f" model: {guess} ", theme.WARN))
+    if answer.given_by:
+        facts.append((f" by {show(answer.given_by)} ", theme.FAINT))
+    facts = cut(facts, room - column)
+    room -= column + width_of(facts) + 1
+    name = show(answer.sample_id)
+    if cell_len(name) > room:
+        name = show(answer.sample_id.rpartition("/")[2])
+    if room >= _MIN_FILE:
+        left.append((f" {pad(name, room).rstrip()}", theme.FAINT))
+    return tuple(left), (*facts, (number, theme.DIM))
+
+
+def _answer_text(scene: ReviewScene, answer: StandingAnswer) -> str:
+    if answer.kind == "cannot_tell":
+        return "✗ can't tell"
+    code = scene.keymap.code_for(answer.label)
+    return f"{code} {show(scene.view.label_name(answer.label))}".strip()
+
+
+def _answer_width(scene: ReviewScene) -> int:
+    """Columns of the answers: the longest name of a class with its keys."""
+    codes = scene.keymap.code_of
+    named = (f"{codes.get(c.uid, '')} {show(c.name)}".strip() for c in scene.view.classes)
+    return min(max([_MIN_ANSWER, *map(cell_len, named)]), _MAX_ANSWER)

@@ -55,7 +55,7 @@ def label(workspace, count):
 
 
 def settings(workspace, *more):
-    return configuration(workspace, *FAST, "threads=1", *more)
+    return configuration(workspace, *FAST, "threads=1", "label.min_r2=0", *more)
 
 
 def state(workspace):

@@ -151,7 +151,9 @@ def test_labels_of_one_class_are_said_and_nothing_is_measured(workspace):
     warnings = []
     config = config_of(workspace)
     train(workspace, config, emit=lambda e: warnings.append(e) if isinstance(e, Warned) else None)
-    assert "no labels yet for 1 of the classes: striped" in [each.message for each in warnings]
+    assert "no training labels yet for 1 of the classes: striped" in [
+        each.message for each in warnings
+    ]
 
 
 def test_networks_can_start_from_the_linear_head_of_the_labels(workspace):

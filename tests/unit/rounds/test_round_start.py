@@ -28,5 +28,5 @@ def test_message_names_classes_without_labels(classes, expected):
     messages = gap_messages(data)
     assert len(messages) == len(expected)
     if expected:
-        assert f"no labels yet for {classes - 2} of the classes: c2" in messages[0]
+        assert f"no training labels yet for {classes - 2} of the classes: c2" in messages[0]
         assert ("..." in messages[0]) == (classes - 2 > 8)
