@@ -1,19 +1,25 @@
 """Choose the next images to label, and store the query with a reason for each image."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, QueryChosen, Warned
 from dgaal_cli.rounds.audit_draw import with_audit
-from dgaal_cli.rounds.audit_entries import audited_images, is_audit
-from dgaal_cli.rounds.audit_estimate import save_predictions
+from dgaal_cli.rounds.audit_entries import audited_images, is_audit, labels_to_learn
+from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.next_query import choose_next
 from dgaal_cli.rounds.stored_query import store_query
 from dgaal_cli.store.open import open_store
+from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import ItemRecord, QueryEntry
 from dgaal_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,14 @@ def query(
         _save_guesses(workspace, chosen)
         audited = [image.item_id for image in audited_images(store)]
         if audited and chosen.predict is not None:
-            save_predictions(workspace, stored.round, chosen.predict(audited))
+            of_pool = _pool_confidences(chosen, store)
+            save_record(
+                workspace,
+                stored.round,
+                chosen.predict(audited),
+                labels=labels_to_learn(store),
+                uncertainty=1 - float(of_pool.mean()) if len(of_pool) else None,
+            )
     if chosen.promoted:
         joined = (
             f"{chosen.promoted} synthetic images now train with the label of their parent image"
@@ -97,6 +110,15 @@ def query(
         audited=sum(is_audit(entry.reason) for entry in stored.entries),
         guessed_by=chosen.model.model.note if chosen.model else "",
     )
+
+
+def _pool_confidences(chosen: ChosenEntries, store: Store) -> "npt.NDArray[np.floating]":
+    """Return how sure the model is of the unlabeled images; empty if that takes a pass."""
+    import numpy as np
+
+    if chosen.model is None or chosen.predict is None:
+        return np.zeros(0)
+    return chosen.predict(store.unanswered()).confidences
 
 
 def _save_guesses(workspace: Workspace, chosen: ChosenEntries) -> None:

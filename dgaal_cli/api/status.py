@@ -10,6 +10,8 @@ from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.registry import has_feature_rule
 from dgaal_cli.rounds.audit_estimate import PoolEstimate, pool_estimate
+from dgaal_cli.rounds.goals import parse_goal
+from dgaal_cli.rounds.outlook import Outlook, outlook
 from dgaal_cli.rounds.pool_growth import growth_notice
 from dgaal_cli.rounds.resume_state import class_changes
 from dgaal_cli.rounds.state import RoundState, round_metrics, round_state
@@ -43,6 +45,8 @@ class Status:
     """Groups of images that are known, such as patients."""
     grouped: int
     """Images that have such a group; each of the others is a group of its own."""
+    outlook: Outlook | None
+    """How far the goals are and what more labels bring; None without an audited image."""
     artifacts: tuple[str, ...]
     not_backed_up: int
     """Events in no backup although a backup was due; 0 if the backups are up to date."""
@@ -56,12 +60,16 @@ class Status:
     """The command to type next, without ``dgaal``."""
 
 
-def status(workspace: Workspace, config: Config) -> Status:
+def status(workspace: Workspace, config: Config, *, until: str | None = None) -> Status:
     """Read the status of a workspace; changes nothing.
 
     Args:
         workspace: Workspace to read.
         config: Configuration of the workspace.
+        until: A goal to judge instead of those of ``[goal]``, as ``goals.parse_goal`` reads it.
+
+    Raises:
+        UsageError: ``until`` is no goal.
     """
     location = store_location(workspace)
     with location.open(read_only=True) as store:
@@ -70,7 +78,9 @@ def status(workspace: Workspace, config: Config) -> Status:
         classes = tuple(store.classes())
         unreadable = tuple(store.quarantined())
         left_out = tuple(store.replaced())
+        goal = None if until is None else parse_goal(until, store)
         estimate = pool_estimate(workspace, config, store)
+        ahead = estimate and outlook(workspace, config, store, estimate, goal)
         groups = store.groups()
         events = store.watermark()
         pool_problem = _pool_problem(workspace, config, store, counts.items)
@@ -91,6 +101,7 @@ def status(workspace: Workspace, config: Config) -> Status:
         unreadable=unreadable,
         left_out=left_out,
         estimate=estimate,
+        outlook=ahead,
         groups=len(set(groups.values())),
         grouped=len(groups),
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),

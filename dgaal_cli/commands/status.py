@@ -1,12 +1,12 @@
 """``dgaal status``."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dgaal_cli.commands._context import Context
-from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
@@ -23,31 +23,33 @@ _SINCE_INIT = {"missing": "its file is gone", "changed": "its file was replaced"
 def status(
     ctx: typer.Context,
     until: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="Accuracy, such as 0.95: exit with 0 if the audited images show that the model "
-            "reaches it on the pool, else with 5."
+            metavar="GOAL",
+            help="Accuracy, such as 0.95, or recall:CLASS=0.9 or precision:CLASS=0.9: exit with 0 "
+            "if the audited images show that the model reaches it on the pool, else with 5.",
         ),
     ] = None,
 ) -> None:
     """Show the state of the workspace and the next command."""
-    if until is not None and not 0 < until <= 1:
-        raise UsageError(f"--until is {until:g}; give an accuracy above 0 and up to 1, as 0.95")
     from dgaal_cli.api.status import status as read
 
     context: Context = ctx.obj
     workspace = context.workspace()
-    found = read(workspace, context.config())
+    found = read(workspace, context.config(), until=until)
     document = {"workspace": str(workspace.root), **_document(found)}
     if until is None:
         if not context.printed_json(document):
             _print(context, found, str(workspace.root))
         return
-    is_reached, verdict = _verdict(found.estimate, until)
-    reached = {"accuracy": until, "is_reached": is_reached, "verdict": verdict}
-    if not context.printed_json(document | {"until": reached}):
-        print(verdict)
-    if not is_reached:
+    state = found.outlook.goals[0] if found.outlook else None
+    verdict = _verdict(found, until)
+    reached: dict[str, Any] = {"goal": until, "is_reached": state is not None and state.is_reached}
+    if state is not None and state.goal.kind == "accuracy":
+        reached["accuracy"] = state.goal.target
+    if not context.printed_json(document | {"until": reached | {"verdict": verdict}}):
+        print(show(verdict))
+    if not reached["is_reached"]:
         raise typer.Exit(NOT_REACHED)
 
 
@@ -67,9 +69,7 @@ def _print(context: Context, found: "Status", root: str) -> None:
     for record in found.classes:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
-    if found.estimate is not None:
-        print(f"  {found.estimate.in_words}")
-        _print_classes(found, found.estimate)
+    _print_audit(found)
     _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
     if found.pool_problem:
@@ -107,10 +107,19 @@ def _print_rounds(found: "Status") -> None:
         print(f"  round {metrics['round']}: {metrics['labels']} labels, {measured}")
 
 
-def _print_classes(found: "Status", estimate: "PoolEstimate") -> None:
-    """Print what the audit says of each class, once it says something of the pool."""
-    if estimate.accuracy is None:
+def _print_audit(found: "Status") -> None:
+    """Print what audited images say of the model, of each class and of the goals."""
+    estimate, ahead = found.estimate, found.outlook
+    if estimate is None:
         return
+    print(f"  {estimate.in_words}")
+    if estimate.accuracy is not None:
+        _print_classes(found, estimate)
+    if ahead is not None and ahead.verdict:
+        print(f"  {show(ahead.verdict)}")
+
+
+def _print_classes(found: "Status", estimate: "PoolEstimate") -> None:
     if estimate.balanced is not None:
         print(f"  balanced accuracy: {_interval(estimate.balanced)}")
     names = {record.uid: record.name for record in found.classes}
@@ -129,25 +138,63 @@ def _interval(found: "Interval") -> str:
     return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 
-def _verdict(found: "PoolEstimate | None", until: float) -> tuple[bool, str]:
-    """Return whether an accuracy is reached, and one sentence about it."""
-    if found is None:
-        return False, (
-            f"accuracy {until:.1%} cannot be judged, because no image was audited; ask some with "
+def _verdict(found: "Status", until: str) -> str:
+    """Return one sentence about whether a goal is reached."""
+    if found.estimate is None or found.outlook is None:
+        return (
+            f"the goal {until} cannot be judged, because no image was audited; ask some with "
             "'dgaal query --audit 30'"
         )
-    known = f"({found.audited} audited images, at {found.level:.0%})"
-    if found.at_least >= until:
-        return True, f"reached: the accuracy is at least {found.at_least:.1%} {known}"
-    if found.at_most < until:
-        return False, (
-            f"this model cannot reach {until:.1%}: its accuracy is at most {found.at_most:.1%} "
+    state = found.outlook.goals[0]
+    goal, bounds = state.goal, state.bounds
+    what = "accuracy" if goal.kind == "accuracy" else f"{goal.kind} of {goal.class_name}"
+    known = f"({found.estimate.audited} audited images, at {found.estimate.level:.0%})"
+    if state.is_reached:
+        return f"reached: the {what} is at least {bounds.low:.1%} {known}"
+    if bounds.high < goal.target:
+        return (
+            f"this model cannot reach {goal.target:.1%}: its {what} is at most {bounds.high:.1%} "
             f"{known}; label and train more"
         )
-    return False, (
-        f"not known to reach {until:.1%}: the accuracy is between {found.at_least:.1%} and "
-        f"{found.at_most:.1%} {known}; audit or label more images"
+    return (
+        f"not known to reach {goal.target:.1%}: the {what} is between {bounds.low:.1%} and "
+        f"{bounds.high:.1%} {known}; audit or label more images"
     )
+
+
+def _outlook_document(found: "Status") -> dict[str, Any] | None:
+    ahead = found.outlook
+    if ahead is None:
+        return None
+    return {
+        "verdict": ahead.verdict,
+        "goals": [
+            {
+                "kind": state.goal.kind,
+                "class": state.goal.class_name or None,
+                "target": state.goal.target,
+                "is_reached": state.is_reached,
+                "at_least": state.bounds.low,
+                "at_most": state.bounds.high,
+                "labels": state.ahead
+                and {
+                    "median": _finite(state.ahead.median),
+                    "low": _finite(state.ahead.low),
+                    "high": _finite(state.ahead.high),
+                },
+            }
+            for state in ahead.goals
+        ],
+        "after_100_labels": ahead.accuracy,
+        "gain_of_100_labels": ahead.gain,
+        "seconds_per_label": ahead.answer_s,
+        "stopping_criteria": ahead.criteria,
+    }
+
+
+def _finite(labels: float) -> float | None:
+    """Return a number of labels; None if no number is enough."""
+    return labels if math.isfinite(labels) else None
 
 
 def _estimate_document(found: "Status") -> dict[str, Any] | None:
@@ -231,6 +278,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "unreadable": [{"id": show(i), "reason": show(r)} for i, r in found.unreadable],
         "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
         "estimate": _estimate_document(found),
+        "outlook": _outlook_document(found),
         "groups": found.groups,
         "grouped": found.grouped,
         "artifacts": list(found.artifacts),

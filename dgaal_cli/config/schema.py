@@ -562,6 +562,22 @@ class AuditConfig:
     100 labels on. 0 = none; ``dgaal query --audit N`` asks them once."""
 
 
+Target = Annotated[float, Meta(gt=0, le=1)]
+"""A goal for a share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalConfig:
+    """What the model is to reach on the pool; ``dgaal status`` says how far it is."""
+
+    accuracy: Part = 0.0
+    """Accuracy on the pool; 0 = no goal."""
+    recall: dict[str, Target] = field(default_factory=dict[str, Target])
+    """Recall of classes: ``recall.crack = 0.9``, share of the cracks that the model finds."""
+    precision: dict[str, Target] = field(default_factory=dict[str, Target])
+    """Precision of classes: share of the images predicted as the class that are of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Whole configuration of a workspace."""
@@ -621,3 +637,4 @@ class Config:
     vaal: VaalConfig = field(default_factory=VaalConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    goal: GoalConfig = field(default_factory=GoalConfig)

@@ -41,6 +41,12 @@ def is_audit(reason: str) -> bool:
     return _FORM.fullmatch(reason) is not None
 
 
+def labels_to_learn(store: Store) -> int:
+    """Return the number of labeled images of the pool that were not drawn for an audit."""
+    own = store.verdicts(items=[image.item_id for image in audited_images(store)])
+    return store.counts().labeled - sum(label is not None for label in own.values())
+
+
 def audited_images(store: Store) -> list[AuditedImage]:
     """Return the audited images of all queries, in the order of their draws."""
     found: dict[ItemId, AuditedImage] = {}

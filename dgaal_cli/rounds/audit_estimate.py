@@ -1,18 +1,18 @@
 """What the audited images say of the newest task model, without torch."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dgaal_cli import atomic
 from dgaal_cli.audit.answers import AuditAnswer
 from dgaal_cli.audit.estimate import LEVEL, MIN_AUDITED, Interval, estimate
 from dgaal_cli.audit.groups import for_new_groups
 from dgaal_cli.config.schema import Config
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds.audit_entries import AuditedImage, audited_images
+from dgaal_cli.rounds.audit_record import read_records
 from dgaal_cli.rounds.image_groups import firsts_of_groups
+from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Label
 from dgaal_cli.tasks.registry import load_task
@@ -20,10 +20,6 @@ from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from dgaal_cli.audit.classes import ClassAnswer, ClassEstimate
-    from dgaal_cli.rounds.audit_draw import Predicted
-
-FILE_NAME = "audit.json"
-"""File in a round's folder: what its task model predicts for the audited images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +36,8 @@ class PoolEstimate:
     """Lower bound of the accuracy, 0..1, that holds however often one looks."""
     at_most: float
     """Upper bound that holds in the same way."""
+    in_order: "tuple[ClassAnswer, ...]"
+    """Answers in the order of their draws, without gaps: bounds for every look use these."""
     classes: "tuple[ClassEstimate, ...]"
     """Recall and precision of each class in use, in its order."""
     balanced: Interval | None
@@ -88,10 +86,11 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
     groups = store.groups()
     first = dict(zip(groups, firsts_of_groups([*groups], groups), strict=True))
     verdicts = store.verdicts(items=[image.item_id for image in images])
-    given = _class_answers(workspace, config, images, verdicts)
+    records, text = read_records(workspace), load_task(config.task).text
+    given = class_answers(images, verdicts, records[-1].predicted if records else {}, text)
     answers = [each.answer for each in given.values()]
     looked = _without_gap(images, set(verdicts), store.open_round())
-    in_order = [given[image.item_id].answer for image in looked if image.item_id in given]
+    in_order = [given[image.item_id] for image in looked if image.item_id in given]
     newest = max(image.newest for image in images)
     uids = [record.uid for record in store.classes()]
     is_enough = len(answers) >= MIN_AUDITED
@@ -101,8 +100,9 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
         audited=len(answers),
         asked=len(images),
         accuracy=estimate(answers) if is_enough else None,
-        at_least=lower_bound(in_order),
-        at_most=upper_bound(in_order),
+        at_least=lower_bound([each.answer for each in in_order]),
+        at_most=upper_bound([each.answer for each in in_order]),
+        in_order=tuple(in_order),
         classes=tuple(classes),
         balanced=balanced_accuracy(classes) if is_enough else None,
         level=LEVEL,
@@ -112,16 +112,15 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
     )
 
 
-def _class_answers(
-    workspace: Workspace,
-    config: Config,
+def class_answers(
     images: Sequence[AuditedImage],
     verdicts: Mapping[ItemId, Label | None],
+    predicted: Mapping[ItemId, ClassUid],
+    text: LabelText,
 ) -> "dict[ItemId, ClassAnswer]":
-    """Return label and prediction of each audited image that has both."""
+    """Return label and prediction of each audited image that has both, in the order of draws."""
     from dgaal_cli.audit.classes import ClassAnswer
 
-    predicted, text = read_predictions(workspace), load_task(config.task).text
     given: dict[ItemId, ClassAnswer] = {}
     for image in images:
         label = verdicts.get(image.item_id)
@@ -149,33 +148,3 @@ def _without_gap(
             break
         found.append(image)
     return found
-
-
-def save_predictions(workspace: Workspace, number: int, predicted: "Predicted") -> None:
-    """Write what the task model of a round predicts for the audited images.
-
-    Raises:
-        StorageError: The file cannot be written.
-    """
-    folder = workspace.round_path(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    classes = zip(predicted.item_ids, predicted.classes, strict=True)
-    text = json.dumps({"predicted": {str(item): uid for item, uid in classes}})
-    atomic.write_text(folder / FILE_NAME, text + "\n")
-
-
-def read_predictions(workspace: Workspace) -> dict[ItemId, ClassUid]:
-    """Return the predictions of the newest round that has some; a damaged file has none."""
-    if not workspace.rounds_path.is_dir():
-        return {}
-    numbers = sorted(int(f.name) for f in workspace.rounds_path.iterdir() if f.name.isdigit())
-    for number in reversed(numbers):
-        path = workspace.round_path(number) / FILE_NAME
-        try:
-            found = json.loads(path.read_bytes())["predicted"]
-            return {ItemId(int(item)): ClassUid(str(uid)) for item, uid in found.items()}
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
-    return {}

@@ -20,9 +20,9 @@ from dgaal_cli.reports.round_plots import (
     write_loss_plot,
     write_pair_sheet,
 )
-from dgaal_cli.rounds.audit_entries import audited_images
-from dgaal_cli.rounds.audit_estimate import save_predictions
+from dgaal_cli.rounds.audit_entries import audited_images, labels_to_learn
 from dgaal_cli.rounds.audit_prediction import predict_items
+from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.engine import TrainedRound
 from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.resume_state import delete_resume_state
@@ -65,7 +65,8 @@ def finish(
     audited = [image.item_id for image in audited_images(bench.store)]
     if audited:
         found = predict_items(bench, method, audited)
-        save_predictions(bench.workspace, data.number, found)
+        learned = labels_to_learn(bench.store)
+        save_record(bench.workspace, data.number, found, labels=learned)
     labels = labels_given(bench)
     metrics = {
         "round": data.number,

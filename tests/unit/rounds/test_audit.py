@@ -374,6 +374,58 @@ def test_status_until_refuses_what_is_no_accuracy(workspace):
     assert isinstance(ended.exception, UsageError)
 
 
+def test_status_until_judges_the_recall_of_a_class(audit):
+    answer(audit)
+    code, text = until(audit, "recall:dark=0.3")
+    assert (code, text[:27]) == (0, "reached: the recall of dark")
+    assert until(audit, "precision:dark=0.99")[0] == 5
+
+
+@pytest.mark.parametrize("text", ["recall:gray=0.5", "recall=0.5", "recall:dark=x", "accuracy=0"])
+def test_status_until_refuses_what_is_no_goal(audit, text):
+    ended = dgaal(audit, "status", "--until", text)
+    assert isinstance(ended.exception, UsageError)
+
+
+def outlook_of(workspace, *settings):
+    return status(workspace, configuration(workspace, *settings)).outlook
+
+
+def test_goals_of_the_configuration_are_judged(audit):
+    answer(audit)
+    found = outlook_of(audit, "goal.accuracy=0.3", "goal.recall.dark=0.3")
+    assert [state.is_reached for state in found.goals] == [True, True]
+    assert found.verdict.startswith("you may stop: accuracy is at least ")
+    found = outlook_of(audit, "goal.accuracy=0.999")
+    assert found.verdict.startswith("not yet: accuracy is between ")
+    assert found.verdict.endswith(
+        "three measured models are needed to say how many labels are missing"
+    )
+
+
+def test_a_goal_for_a_class_that_does_not_exist_is_reported(audit):
+    found = outlook_of(audit, "goal.precision.gray=0.5")
+    assert (
+        found.verdict == "the goal for precision of gray cannot be judged: no class has this name"
+    )
+
+
+def test_three_measured_models_give_a_forecast(audit):
+    answer(audit)
+    for _ in range(3):
+        close(audit)
+        ask(audit, count=4)
+        answer(audit)
+    document = json.loads(dgaal(audit, "--json", "status").stdout)["outlook"]
+    assert document["gain_of_100_labels"]["low"] <= document["gain_of_100_labels"]["high"]
+    assert document["verdict"].startswith("100 more labels likely bring ")
+    names = [each["name"] for each in document["stopping_criteria"]]
+    assert names[:2] == ["stabilizing predictions", "overall uncertainty"]
+    assert all(each["value"] is not None for each in document["stopping_criteria"])
+    found = outlook_of(audit, "goal.accuracy=1.0")
+    assert found.goals[0].ahead is not None
+
+
 def test_json_of_status_states_the_estimate(audit):
     answer(audit)
     found = json.loads(dgaal(audit, "--json", "status").stdout)["estimate"]

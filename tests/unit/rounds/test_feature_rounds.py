@@ -20,7 +20,8 @@ from dgaal_cli.features.standardized import StandardizedRows, UnitRows
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import on_disk, test_source
 from dgaal_cli.rounds.audit_entries import is_audit
-from dgaal_cli.rounds.audit_estimate import pool_estimate, read_predictions
+from dgaal_cli.rounds.audit_estimate import pool_estimate
+from dgaal_cli.rounds.audit_record import read_records
 from dgaal_cli.rounds.in_memory import InMemoryRounds
 from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
@@ -183,7 +184,7 @@ def test_each_trained_model_is_measured_on_the_audited_images(workspace):
     train(workspace, config)
     asked = query(workspace, config, count=2, audit=6)
     audited = {e.item_id for e in asked.entries if is_audit(e.reason)}
-    assert set(read_predictions(workspace)) == audited
+    assert set(read_records(workspace)[-1].predicted) == audited
     assert len(audited) == asked.audited == 6
     with open_store(workspace) as store:
         uids = [record.uid for record in store.classes()]
@@ -199,7 +200,7 @@ def test_each_trained_model_is_measured_on_the_audited_images(workspace):
         )
     train(workspace, config)
     (workspace.round_path(0) / "audit.json").unlink()
-    assert set(read_predictions(workspace)) == audited
+    assert set(read_records(workspace)[-1].predicted) == audited
     with open_store(workspace) as store:
         found = pool_estimate(workspace, config, store)
     assert (found.audited, found.asked) == (6, 6)
