@@ -136,6 +136,10 @@ def kernel_herding(
     return _picked(criterion, ids, labeled, count)
 
 
+LANDMARK_PICKS: tuple[Callable[..., Picks], ...] = (max_herding, kernel_herding)
+"""Rules whose values ``landmark_score`` gives for any row."""
+
+
 def _picked(criterion: "_Coverage | _Witness", ids: Ids, labeled: Ids, count: int) -> Picks:
     scores = criterion.bounds().copy()
     is_open = np.ones(len(ids), np.bool_)

@@ -49,4 +49,5 @@ class FeatureRuleMethod(CoverageMethod):
         found = self.probabilities(data, unlabeled)
         if found is not None:  # a labeled image is covered, however doubtful it is
             found = np.concatenate([found, np.zeros((len(labeled), found.shape[1]))])
-        return PoolAnswers(labels=labels, probabilities=found)
+        ids = np.asarray(data.item_ids, np.int64)[np.concatenate([unlabeled, labeled])]
+        return PoolAnswers(ids=ids, labels=labels, probabilities=found)

@@ -24,6 +24,8 @@ class Pick(Protocol):
 class PoolAnswers:
     """The labels of a pool, of two classes at least."""
 
+    ids: Ids
+    """(N,): unique id of each row."""
     labels: Ids
     """(N,): class of each row, 0..C - 1; -1 without a label."""
     probabilities: Floats | None

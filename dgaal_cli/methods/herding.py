@@ -1,9 +1,10 @@
-"""MaxHerding, Uncertainty Herding and the kernel critic in rounds with networks."""
+"""Rules on features in rounds with networks: MaxHerding and its kin, and DropQuery."""
 
 import numpy as np
 
 from dgaal_cli.features.kernel import Floats
 from dgaal_cli.methods.by_rule import FeatureRuleMethod
+from dgaal_cli.methods.drop_query import DROP_QUERY
 from dgaal_cli.methods.feature_rules import KERNEL_CRITIC, MAX_HERDING, UNCERTAINTY_HERDING
 from dgaal_cli.training.classifier import predict
 from dgaal_cli.training.data import RoundData
@@ -42,3 +43,10 @@ class UncertaintyHerding(FeatureRuleMethod):
         if data.heads is not None:
             return data.heads.fit(data.training_classes).pool_probabilities()[rows]
         return predict(self.classifier, data.inputs[rows], data.device).image_probabilities
+
+
+class DropQuery(FeatureRuleMethod):
+    """Images whose class changes if features are dropped (Gupte et al. 2024): ``drop_query``."""
+
+    name = "dropquery"
+    rule = DROP_QUERY

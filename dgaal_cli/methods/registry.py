@@ -125,6 +125,7 @@ METHODS = {
         min_confidence=0.0,
         keeps_candidate_count=True,
     ),
+    "dropquery": _coverage_info(factory="herding:DropQuery", feature_rule="drop_query:DROP_QUERY"),
     "ensemble": MethodInfo(factory="ensemble:Ensemble", is_classic=True),
     "entropy": MethodInfo(factory="uncertainty:Entropy", is_classic=True),
     "gaal": _synthesis_info(factory="gaal.synthesis:Gaal"),

@@ -19,7 +19,7 @@ from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.fill import square_shape
-from dgaal_cli.features.herding import landmark_score
+from dgaal_cli.features.herding import LANDMARK_PICKS, landmark_score
 from dgaal_cli.features.kernel import Floats, Ids, blocks
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
@@ -129,7 +129,7 @@ class _Fitted:
         """Return what the configured method ranks single images by; None if it does not."""
         rule = load_feature_rule(self._config)
         if rule is not None:
-            return self._coverage(rule)
+            return self._coverage(rule) if rule.pick in LANDMARK_PICKS else None
         kind = self._config.method
         if kind in ("margin", "entropy", "least-confidence"):
             return DoubtScore(cast("Any", kind), len(self.classes))
@@ -138,8 +138,9 @@ class _Fitted:
     def _coverage(self, rule: FeatureRule) -> CoverageScore:
         compared, weights = rows_to_compare(self.rows, self._config), None
         if rule.weigh is not None:
-            known = PoolAnswers(labels=self.labels, probabilities=self.model.pool_probabilities())
-            weights = rule.weigh(compared, known)
+            known = self.model.pool_probabilities()
+            answers = PoolAnswers(ids=self.ids, labels=self.labels, probabilities=known)
+            weights = rule.weigh(compared, answers)
         landmarks = landmark_score(rule.pick, compared, self.ids, self.answered, weights=weights)
         own = StandardizedRows.of_pool(self.rows)
         return CoverageScore(

@@ -80,7 +80,7 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         if len(np.unique(labels[labels >= 0])) >= 2:
             model = pool.model(labels, classes, config.classifier.head)
             known = None if model is None else model.probabilities
-            answers = PoolAnswers(labels=labels, probabilities=known)
+            answers = PoolAnswers(ids=pool.ids, labels=labels, probabilities=known)
         picks = rule.choose(pool.compared, pool.ids, pool.answered, size, answers)
         picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
         order = (picked + pool.without_rows)[:size]

@@ -181,6 +181,7 @@ USES_TASK_MODEL = {
 IGNORES_TASK_MODEL = {
     "dgaal",
     "dgaal-paper",
+    "dropquery",
     "kernel-critic",
     "maxherding",
     "probcover",

@@ -28,7 +28,12 @@ def labels_of(classes, positions):
 def boundary_factor(positions):
     """Return how many times as much a row between the clusters counts as one in a cluster."""
     rows, classes = pool()
-    weights = weigh(rows, PoolAnswers(labels=labels_of(classes, positions), probabilities=None))
+    weights = weigh(
+        rows,
+        PoolAnswers(
+            ids=np.arange(len(rows)), labels=labels_of(classes, positions), probabilities=None
+        ),
+    )
     assert weights.min() > 0
     return weights[300:].mean() / weights[:300].mean()
 
@@ -56,7 +61,9 @@ def test_control_without_competence_the_boundary_counts_the_same(monkeypatch):
 @pytest.mark.parametrize("rule", [COVERAGE, CRITIC], ids=["coverage", "critic"])
 def test_weights_change_what_a_rule_picks(rule):
     rows, classes = pool()
-    answers = PoolAnswers(labels=labels_of(classes, MANY), probabilities=None)
+    answers = PoolAnswers(
+        ids=np.arange(len(rows)), labels=labels_of(classes, MANY), probabilities=None
+    )
     own, plain = (rule.choose(rows, np.arange(320), MANY, 10, known) for known in (answers, None))
     assert own.positions.tolist() != plain.positions.tolist()
 
@@ -74,7 +81,9 @@ def test_control_rule_without_weights_asks_fewer_rare_images(monkeypatch):
     rows = np.eye(12)[classes] + 0.3 * generator.standard_normal((330, 12))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     labeled = np.array([0, 1, 2, 3, 4, 5, 300, 301])
-    answers = PoolAnswers(labels=labels_of(classes, labeled), probabilities=None)
+    answers = PoolAnswers(
+        ids=np.arange(len(rows)), labels=labels_of(classes, labeled), probabilities=None
+    )
 
     def rare():
         return (COVERAGE.choose(rows, np.arange(330), labeled, 20, answers).positions >= 300).sum()

@@ -260,5 +260,5 @@ def test_query_without_training_imports_no_torch(workspace):
 
 
 def test_feature_rules_are_coverage_methods():
-    assert BY_FEATURES == ["kernel-critic", "maxherding", "uncertainty-herding"]
+    assert BY_FEATURES == ["dropquery", "kernel-critic", "maxherding", "uncertainty-herding"]
     assert not any(METHODS[name].has_sampler for name in BY_FEATURES)

@@ -104,7 +104,9 @@ def test_uncertainty_herding_doubts_what_the_task_model_of_a_query_doubts(plan):
         np.arange(len(rows)),
         np.flatnonzero(labels >= 0),
         len(records[2].queried),
-        PoolAnswers(labels=labels, probabilities=model.pool_probabilities()),
+        PoolAnswers(
+            ids=np.arange(len(rows)), labels=labels, probabilities=model.pool_probabilities()
+        ),
     )
     assert records[2].queried == picks.positions.tolist()
 
