@@ -14,6 +14,7 @@ from dgaal_cli.atomic import assembling, replacing
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.known_files import KnownFiles
+from dgaal_cli.data.presence import folder_of
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, SampleId
@@ -29,12 +30,14 @@ from dgaal_cli.labeling.class_split import split_class, undo_split
 from dgaal_cli.labeling.disputes import adjudicate, disputes
 from dgaal_cli.labeling.label_errors import label_errors
 from dgaal_cli.labeling.label_stats import LabelStats, label_stats
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.reports.sheets import encode_png
 from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.pool_comparison import is_aside
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
 from dgaal_cli.store.exchange.registry import guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
+from dgaal_cli.store.exchange.rooted import relative_to_pool
 from dgaal_cli.store.open import open_store, store_location
 from dgaal_cli.store.records import (
     AnswerRecord,
@@ -255,6 +258,7 @@ def import_labels(  # noqa: PLR0913 - each is an option of the command
     replaces: bool = False,
     skips_unknown: bool = False,
     reading: Mapping[str, str] | None = None,
+    root: Path | None = None,
     is_dry_run: bool = False,
 ) -> ImportedLabels:
     """Import labels from a file or folder: all of them in one transaction, or none.
@@ -270,10 +274,13 @@ def import_labels(  # noqa: PLR0913 - each is an option of the command
             answers would count, ``annotator`` decides.
         skips_unknown: Leave out lines about images that the workspace does not have.
         reading: Arguments of the format: for ``labelstudio``, ``control`` and ``image_key``.
+        root: Folder that the names in the file are relative to, if it is not the pool's folder;
+            then a part of a path does not find an image.
         is_dry_run: Check everything, but change nothing.
 
     Raises:
         InputDataError: The file is invalid; the message names file, line and column.
+        UsageError: ``root`` is given, but the pool is no folder.
     """
     if not path.exists():
         raise InputDataError(f"{path} does not exist")
@@ -282,12 +289,14 @@ def import_labels(  # noqa: PLR0913 - each is an option of the command
         raise UsageError(
             f"--control and --image-key are for labelstudio, and {path} is read as {name}"
         )
-    chosen = load_format(name, **(reading or {}))
+    lines = load_format(name, **(reading or {})).read(path)
+    if root is not None:
+        lines = relative_to_pool(lines, root=root, pool=_pool_folder(workspace))
     text = workspace_task(workspace).text
     with open_store(workspace) as store:
         found = resolve(
             store,
-            chosen.read(path),
+            lines,
             text=text,
             annotator=annotator,
             may_add_classes=add_classes,
@@ -314,6 +323,20 @@ def import_labels(  # noqa: PLR0913 - each is an option of the command
         new_classes=tuple(record.name for record in found.new_classes),
         is_dry_run=is_dry_run,
     )
+
+
+def _pool_folder(workspace: Workspace) -> Path:
+    """Return the folder that the names of the pool's images are relative to."""
+    spec = configuration(workspace).pool.source
+    folder = folder_of(workspace.root, spec)
+    if folder is None and spec.lower().endswith((".csv", ".jsonl")):
+        folder = (workspace.root / spec).parent
+    if folder is None:
+        raise UsageError(
+            f"--root states where files are, but the pool {spec} is no folder and no manifest; "
+            "leave --root out"
+        )
+    return folder
 
 
 def label_log(

@@ -42,7 +42,9 @@ _REASONS = {
     "source": "labels of the source count only without another answer",
 }
 _Found = TypeVar("_Found", bound="Conflict | OverruledAnswer | SuspectLabel")
-FormatName = Literal["csv", "jsonl", "imagefolder", "coco", "labelstudio", "fiftyone", "hf"]
+FormatName = Literal[
+    "csv", "jsonl", "imagefolder", "coco", "labelstudio", "fiftyone", "hf", "doccano", "prodigy"
+]
 
 
 @app.command("export")
@@ -122,6 +124,10 @@ def import_command(
     image_key: Annotated[
         str | None, typer.Option(help="labelstudio: key of the image in the data of a task.")
     ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the file's names are relative to; default: the pool's."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the file without changing anything.")
     ] = False,
@@ -135,6 +141,7 @@ def import_command(
 
     context: Context = ctx.obj
     reading = {"control": control, "image_key": image_key}
+    folder = None if root is None else context.base / root
     result = import_labels(
         context.checked_workspace(),
         path,
@@ -144,6 +151,7 @@ def import_command(
         replaces=replace_labels,
         skips_unknown=skip_unknown,
         reading={key: value for key, value in reading.items() if value is not None},
+        root=folder,
         is_dry_run=dry_run,
     )
     _print_import(context, result, path)

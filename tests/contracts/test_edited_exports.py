@@ -170,6 +170,22 @@ def edit_fiftyone(path: Path, sample: str, name: str | None) -> None:
     edit_json(path / "labels.json", change)
 
 
+def edit_doccano(path: Path, sample: str, name: str | None) -> None:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["filename"] == sample:
+            line["label"] = [] if name is None else [name]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def edit_prodigy(path: Path, sample: str, name: str | None) -> None:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["path"] == sample:
+            line.update({"answer": "ignore"} if name is None else {"label": name})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 EDITS: dict[str, Callable[[Path, str, str | None], None]] = {
     "csv": edit_csv,
     "jsonl": edit_lines,
@@ -177,6 +193,8 @@ EDITS: dict[str, Callable[[Path, str, str | None], None]] = {
     "coco": edit_coco,
     "labelstudio": edit_label_studio,
     "fiftyone": edit_fiftyone,
+    "doccano": edit_doccano,
+    "prodigy": edit_prodigy,
     "hf": lambda path, *edit: edit_lines(path / "metadata.jsonl", *edit),
 }
 

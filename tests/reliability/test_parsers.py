@@ -122,7 +122,20 @@ def test_config_parser(tmp_path: Path, request: pytest.FixtureRequest, examples:
     fuzz(parse, CONFIG, DgaalError, examples=examples, number=number)
 
 
-LABELS = {"csv": CSV, "jsonl": JSONL, "coco": COCO, "labelstudio": LABEL_STUDIO}
+DOCCANO = b"""{"id": 1, "filename": "000001.png", "label": ["cat"], "Comments": []}
+{"id": 2, "filename": "000002.png", "label": []}
+"""
+PRODIGY = b"""{"image": "000001.png", "options": [{"id": 1, "text": "cat"}], "accept": [1],
+ "answer": "accept", "_timestamp": 1.7e9}
+""".replace(b"\n ", b" ")
+LABELS = {
+    "csv": CSV,
+    "jsonl": JSONL,
+    "coco": COCO,
+    "labelstudio": LABEL_STUDIO,
+    "doccano": DOCCANO,
+    "prodigy": PRODIGY,
+}
 
 
 def label_parser(tmp_path: Path, store: Store, name: str) -> Parse:

@@ -1,4 +1,7 @@
-"""Hugging Face ``imagefolder``: images and ``metadata.jsonl`` with one line per image."""
+"""Hugging Face ``imagefolder``: images and ``metadata.jsonl`` with one line per image.
+
+Imports read ``metadata.csv`` as well.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,11 +13,13 @@ import msgspec
 from dgaal_cli.escaping import spell, unspell
 from dgaal_cli.ids import SampleId
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, with_and_without_suffix
+from dgaal_cli.store.exchange.csv_table import CsvTable
 from dgaal_cli.store.exchange.folders import ImagePlacer
 from dgaal_cli.store.exchange.json_lines import parse_lines
 from dgaal_cli.store.records import AnswerRecord
 
 METADATA = "metadata.jsonl"
+METADATA_CSV = "metadata.csv"
 _MISREAD = re.compile(r"train|test|val|dev|(^|/)(\.[^./]|__)|^images/|[^ -~]", re.IGNORECASE)
 """Names that ``datasets`` takes for a split or for hidden, that are not ASCII, or that may be equal
 to a name that is given here."""
@@ -38,8 +43,15 @@ class HuggingFace:
         return count
 
     def read(self, path: Path) -> Iterator[Parsed]:
-        """Yield the labels of a folder or of its metadata file."""
-        for parsed in parse_lines(path / METADATA if path.is_dir() else path):
+        """Yield the labels of a folder or of its metadata file, which may be CSV."""
+        if path.is_dir():
+            path /= METADATA if (path / METADATA).is_file() else METADATA_CSV
+        if path.suffix.lower() == ".csv":
+            for parsed in CsvTable().read(path):
+                names = [reading for n in parsed.names for reading in with_and_without_suffix(n)]
+                yield msgspec.structs.replace(parsed, names=tuple(dict.fromkeys(names)))
+            return
+        for parsed in parse_lines(path):
             file_name, *ids = parsed.names
             names = (*with_and_without_suffix(file_name), *ids)
             if ids and parsed.exported:  # an exported file may have the name of another image

@@ -15,8 +15,13 @@ FORMATS = {
     "labelstudio": "dgaal_cli.store.exchange.label_studio:LabelStudio",
     "fiftyone": "dgaal_cli.store.exchange.fifty_one:FiftyOne",
     "hf": "dgaal_cli.store.exchange.hugging_face:HuggingFace",
+    "doccano": "dgaal_cli.store.exchange.doccano:Doccano",
+    "prodigy": "dgaal_cli.store.exchange.prodigy:Prodigy",
 }
 """Name to ``module:class``; modules are imported on use."""
+
+HF_METADATA = ("metadata.jsonl", "metadata.csv")
+"""Files of Hugging Face's ``imagefolder``, of which a folder has one."""
 
 
 def load_format(name: str, **options: str) -> FileFormat | FolderFormat:
@@ -42,14 +47,14 @@ def guess_format(path: Path) -> str:
         UsageError: Several formats are possible; ``--format`` is needed.
     """
     if path.is_dir():
-        if (path / "metadata.jsonl").is_file():
+        if any((path / name).is_file() for name in HF_METADATA):
             return "hf"
         return "fiftyone" if (path / "labels.json").is_file() else "imagefolder"
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
-        return "hf" if path.name == "metadata.jsonl" else "jsonl"
+        return "hf" if path.name in HF_METADATA else "jsonl"
     if suffix == ".csv":
-        return "csv"
+        return "hf" if path.name in HF_METADATA else "csv"
     raise UsageError(
         f"the format of {path} is not clear; give --format, one of {', '.join(FORMATS)}"
     )
