@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgaal_cli.features.herding import LandmarkScore
-from dgaal_cli.features.kernel import Floats
+from dgaal_cli.features.kernel import Floats, squared_distances
 from dgaal_cli.task_heads.distill import DistilledHead
 from dgaal_cli.task_heads.logistic import softmax
 from exporters.compose import ComposedGraph
@@ -66,24 +66,102 @@ class DoubtScore:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CoverageScore:
-    """What an image is worth to a rule that compares features: see ``LandmarkScore``."""
+class Standardization:
+    """Features less their mean, divided by their deviation over the pool."""
 
     mean: Floats
     """(D,)."""
     deviation: Floats
-    """(D,): features are standardized by both, then scaled to length 1."""
+    """(D,), above 0."""
+
+    def of(self, features: Floats) -> Floats:
+        """Standardize features (n, D)."""
+        return (features - self.mean) / self.deviation
+
+    def add_to(self, graph: ComposedGraph, features: str) -> str:
+        """Add the operations; return the tensor of the standardized features."""
+        rows = graph.after("Sub", features, graph.constant(self.mean))
+        return graph.after("Div", rows, graph.constant(self.deviation))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DistanceScore:
+    """How far an image is from the labeled ones (core-set).
+
+    The mean squared difference of the standardized features to the nearest labeled image; it ranks
+    as the distance does.
+    """
+
+    standardization: Standardization
+    centers: Floats
+    """(L, D): standardized features of the labeled images."""
+
+    def of(self, features: Floats, probabilities: Floats) -> Floats:  # noqa: ARG002
+        """See ``Score``."""
+        squared = squared_distances(self.standardization.of(features), self.centers)
+        return squared.min(axis=1) / self.centers.shape[1]
+
+    def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:  # noqa: ARG002
+        """See ``Score``."""
+        width = self.centers.shape[1]
+        rows = self.standardization.add_to(graph, features)
+        doubled = graph.constant(2 * self.centers.T)
+        near = graph.after("MatMul", rows, doubled)
+        near = graph.after("Sub", near, graph.constant((self.centers**2).sum(axis=1)[None]))
+        nearest = graph.after("TopK", near, graph.constant([1], np.int64))
+        squares = _sum(graph, graph.after("Mul", rows, rows), width)
+        squared = graph.after("Relu", graph.after("Sub", squares, nearest))
+        return graph.after("Div", squared, graph.constant(float(width)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientScore:
+    """Length of BADGE's gradient ``(p - e_argmax) x h`` for standardized features h (n, D).
+
+    It is divided by the square root of D.
+    """
+
+    standardization: Standardization
+    classes: int
+
+    def of(self, features: Floats, probabilities: Floats) -> Floats:
+        """See ``Score``."""
+        rows = self.standardization.of(features)
+        highest = probabilities.max(axis=1)
+        squares = (probabilities**2).sum(axis=1) - highest**2 + (1 - highest) ** 2
+        return np.sqrt(np.maximum(squares, 0.0) * (rows**2).mean(axis=1))
+
+    def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:
+        """See ``Score``."""
+        rows = self.standardization.add_to(graph, features)
+        width = len(self.standardization.mean)
+        highest = graph.after("TopK", probabilities, graph.constant([1], np.int64))
+        other = graph.after("Sub", graph.constant(1.0), highest)
+        squares = _sum(graph, graph.after("Mul", probabilities, probabilities), self.classes)
+        squares = graph.after("Sub", squares, graph.after("Mul", highest, highest))
+        squares = graph.after("Add", squares, graph.after("Mul", other, other))
+        lengths = _sum(graph, graph.after("Mul", rows, rows), width)
+        lengths = graph.after("Div", lengths, graph.constant(float(width)))
+        product = graph.after("Relu", graph.after("Mul", squares, lengths))
+        return graph.after("Sqrt", product)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoverageScore:
+    """What an image is worth to a rule that compares features: see ``LandmarkScore``."""
+
+    standardization: Standardization
+    """Of the features, which are then scaled to length 1."""
     landmarks: LandmarkScore
 
     def of(self, features: Floats, probabilities: Floats) -> Floats:  # noqa: ARG002
         """See ``Score``."""
-        return self.landmarks(_unit((features - self.mean) / self.deviation))
+        return self.landmarks(_unit(self.standardization.of(features)))
 
     def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:  # noqa: ARG002
         """See ``Score``."""
         own, points = self.landmarks, self.landmarks.points
-        rows = graph.after("Sub", features, graph.constant(self.mean))
-        rows = graph.after("Div", rows, graph.constant(self.deviation))
+        rows = self.standardization.add_to(graph, features)
         rows = _added_unit(graph, rows, points.shape[1])
         products = graph.after("MatMul", rows, graph.constant(points.T))
         squares = _sum(graph, graph.after("Mul", rows, rows), points.shape[1])

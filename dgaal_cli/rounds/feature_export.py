@@ -1,11 +1,20 @@
 """Encoder, task model and sampler of a workspace with features, as export jobs without torch."""
 
+from functools import cached_property
 from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 
-from dgaal_cli.artifacts.feature_head import CoverageScore, DoubtScore, FeatureHead, Score
+from dgaal_cli.artifacts.feature_head import (
+    CoverageScore,
+    DistanceScore,
+    DoubtScore,
+    FeatureHead,
+    GradientScore,
+    Score,
+    Standardization,
+)
 from dgaal_cli.artifacts.feature_job import FeatureJob
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.decode_stream import decode_to
@@ -133,7 +142,18 @@ class _Fitted:
         kind = self._config.method
         if kind in ("margin", "entropy", "least-confidence"):
             return DoubtScore(cast("Any", kind), len(self.classes))
+        if kind == "badge":
+            return GradientScore(self._standardization, len(self.classes))
+        if kind == "coreset":
+            own = self._standardization
+            labeled = np.flatnonzero(self.labels >= 0)
+            return DistanceScore(own, own.of(self.rows[labeled].astype(np.float64)))
         return None
+
+    @cached_property
+    def _standardization(self) -> Standardization:
+        own = StandardizedRows.of_pool(self.rows)
+        return Standardization(own.mean.astype(np.float64), own.deviation.astype(np.float64))
 
     def _coverage(self, rule: FeatureRule) -> CoverageScore:
         compared, weights = rows_to_compare(self.rows, self._config), None
@@ -142,10 +162,7 @@ class _Fitted:
             answers = PoolAnswers(ids=self.ids, labels=self.labels, probabilities=known)
             weights = rule.weigh(compared, answers)
         landmarks = landmark_score(rule.pick, compared, self.ids, self.answered, weights=weights)
-        own = StandardizedRows.of_pool(self.rows)
-        return CoverageScore(
-            own.mean.astype(np.float64), own.deviation.astype(np.float64), landmarks
-        )
+        return CoverageScore(self._standardization, landmarks)
 
 
 def _images(

@@ -17,11 +17,14 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.score import score
 from dgaal_cli.api.status import status
+from dgaal_cli.artifacts import feature_head
 from dgaal_cli.artifacts.artifact_bytes import read_artifact
 from dgaal_cli.errors import CheckFailedError, UsageError
-from dgaal_cli.events import Warned
+from dgaal_cli.events import Warned, ignore
+from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.audit_entries import is_audit
+from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.scoring.options import ScoreOptions
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
@@ -125,6 +128,49 @@ def test_sampler_of_a_rule_on_probabilities(make, method):
     ] == pytest.approx(1)
 
 
+def standardized_pool(workspace, config):
+    """Return the standardized features of the pool, in the order of ``NAMES``."""
+    with open_store(workspace, read_only=True) as store:
+        items = sorted(store.items(), key=lambda item: item.sample_id)
+    rows = pool_rows(workspace, config, items, emit=ignore)[1]
+    return np.asarray(StandardizedRows.of_pool(rows), np.float64)
+
+
+def test_sampler_of_the_core_set_ranks_by_the_distance_to_the_labeled_images(make):
+    workspace, config = make("coreset")
+    exported(workspace, config)
+    found = table(workspace)
+    scores = np.array([found[name]["score"] for name in NAMES])
+    rows = standardized_pool(workspace, config)
+    nearest = ((rows[:, None] - rows[:12]) ** 2).mean(axis=2).min(axis=1)
+    np.testing.assert_allclose(scores, nearest, atol=3e-3)  # the cache rounds to float16
+    assert scores[:12].max() < 1e-4 < scores[12:].min()
+
+
+def test_sampler_of_badge_ranks_by_the_length_of_the_gradient(make):
+    workspace, config = make("badge")
+    exported(workspace, config)
+    found = table(workspace)
+    rows = standardized_pool(workspace, config)
+    for name, row in zip(NAMES, rows, strict=True):
+        doubt = 1 - found[name]["confidence"]  # two classes have labels
+        gradient = np.outer([-doubt, doubt], row)
+        length = np.linalg.norm(gradient) / np.sqrt(len(row))
+        assert found[name]["score"] == pytest.approx(length, rel=0.01, abs=1e-5)
+
+
+def test_control_distance_to_other_images_is_another_score(make, monkeypatch):
+    workspace, config = make("coreset")
+    first = feature_head.DistanceScore.of
+
+    def shifted(self, features, probabilities):
+        return first(self, features + 1.0, probabilities)
+
+    monkeypatch.setattr(feature_head.DistanceScore, "of", shifted)
+    with pytest.raises(CheckFailedError, match="score"):
+        exported(workspace, config)
+
+
 MODELS = {
     "channels last": image_model(("N", 16, 16, 3)),
     "blue first, 0 to 255": image_model(
@@ -178,9 +224,9 @@ def test_audited_labels_do_not_teach_the_exported_model(make):
 
 
 def test_method_without_a_score_of_single_images_exports_the_task_model_alone(make):
-    workspace, config = make("coreset")
+    workspace, config = make("typiclust")
     said = exported(workspace, config)
-    assert any("'coreset' does not score single images" in message for message in said)
+    assert any("'typiclust' does not score single images" in message for message in said)
     assert (workspace.artifacts_path / "classifier.onnx").exists()
     assert not (workspace.artifacts_path / "sampler.onnx").exists()
 
@@ -252,8 +298,6 @@ def test_encoder_for_a_fixed_number_of_images_is_refused(make):
 
 
 def test_control_other_weights_in_the_file_fail_the_check(make, monkeypatch):
-    from dgaal_cli.artifacts import feature_head
-
     workspace, config = make("margin")
     added = feature_head.FeatureHead.add_to
 
