@@ -24,7 +24,7 @@ from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.rounds.audit_entries import audited_images
-from dgaal_cli.rounds.audit_estimate import save_predictions
+from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.folder import prepare, record_events
 from dgaal_cli.rounds.held_out import MIN_HELD_OUT, images_to_measure
 from dgaal_cli.rounds.image_groups import firsts_of_groups
@@ -111,7 +111,14 @@ def _train(
         measured = _measure(reader, classes, pool, model)
         audited = [image.item_id for image in audited_images(store)]
         if audited:
-            save_predictions(workspace, number, model.predict(audited))
+            unlabeled = model.predict(store.unanswered()).confidences
+            save_record(
+                workspace,
+                number,
+                model.predict(audited),
+                labels=int((pool.taught >= 0).sum()),
+                uncertainty=1 - float(unlabeled.mean()) if len(unlabeled) else None,
+            )
     interruption.check("stopped before the round was trained; nothing was changed")
     metrics: dict[str, Any] = {
         "round": number,

@@ -18,7 +18,7 @@ from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import RoundStarted, RoundTrained, Warned, ignore
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.audit_entries import is_audit
-from dgaal_cli.rounds.audit_estimate import read_predictions
+from dgaal_cli.rounds.audit_record import read_records
 from dgaal_cli.rounds.load_round import load_round
 from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
@@ -142,7 +142,9 @@ def test_audited_images_are_predicted_and_never_taught(workspace):
     train(workspace, config, emit=events.append)
     started = next(event for event in events if isinstance(event, RoundStarted))
     assert started.labels == 8 + 2
-    assert set(read_predictions(workspace)) == audited
+    record = read_records(workspace)[-1]
+    assert (set(record.predicted), record.labels) == (audited, 10)
+    assert 0 <= record.uncertainty < 0.5
 
 
 def test_labels_of_one_class_are_said_and_nothing_is_measured(workspace):
