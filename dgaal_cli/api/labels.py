@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,6 +33,7 @@ from dgaal_cli.labeling.label_errors import label_errors
 from dgaal_cli.labeling.label_stats import LabelStats, label_stats
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.reports.sheets import encode_png
+from dgaal_cli.rounds.accepted_predictions import predicted_answers, read_accepted
 from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.pool_comparison import is_aside
 from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText, Link
@@ -65,6 +67,8 @@ __all__ += ["remove_class", "rename_class", "split_class", "undo_split"]
 __all__ += ["adjudicate", "disputes", "label_errors"]
 
 
+_MARKING = ("csv", "jsonl", "coco", "labelstudio", "hf")
+"""Formats that state for each label where it is from."""
 _UNLABELED = {
     "cannot_tell": "cannot tell",
     "skip": "skipped",
@@ -85,6 +89,10 @@ class ExportedLabels:
     left_out: int
     """What the format would hold of synthetic images, answers or labels, not written because
     ``--include-synthetic`` was not set."""
+    predicted: int = 0
+    """Accepted predictions among ``count``; they are no labels and are marked as predicted."""
+    predicted_left_out: int = 0
+    """Accepted predictions that were not written, because the format cannot mark them."""
     without_file: tuple[SampleId, ...] = ()
     """Labeled images that a folder format left out, because ``pool update`` accepted other content
     for their file."""
@@ -203,14 +211,17 @@ def export_labels(
         if not isinstance(chosen, FileFormat):
             replaced = {sample_id for sample_id, _ in store.replaced()}
             effective = filter(has_file, effective)
+        accepted, text = read_accepted(workspace), workspace_task(workspace).text
+        predicted = [] if accepted is None else list(predicted_answers(store, accepted, text))
+        written = predicted if format in _MARKING else []
         job = ExportJob(
-            answers=filter(is_written, store.iter_answers()),
-            labels=filter(is_written, effective),
+            answers=chain(filter(is_written, store.iter_answers()), written),
+            labels=chain(filter(is_written, effective), written),
             distinct=store.distinct_labels(include_synthetic=include_synthetic),
             withdrawn=filter(is_kept, store.withdrawn()),
             classes=store.classes(),
             names=store.class_names(),
-            text=workspace_task(workspace).text,
+            text=text,
             images=_PoolImages(workspace, config),
             link=link,
             audited=frozenset(image.item_id for image in audited_images(store)),
@@ -232,6 +243,8 @@ def export_labels(
         path=path,
         count=count,
         left_out=left_out,
+        predicted=len(written),
+        predicted_left_out=len(predicted) - len(written),
         without_file=tuple(without_file),
     )
 

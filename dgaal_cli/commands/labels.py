@@ -88,6 +88,13 @@ def export_command(
     left = ""
     if result.left_out:
         left = f"; {result.left_out:,} of synthetic images omitted (--include-synthetic)"
+    if result.predicted:
+        left += f"; {result.predicted:,} of them are predicted, not labels (provenance: predicted)"
+    if result.predicted_left_out:
+        left += (
+            f"; {result.predicted_left_out:,} accepted predictions left out, because "
+            f"{result.format} cannot mark them: csv, jsonl, coco, labelstudio and hf can"
+        )
     if result.without_file:
         names = ", ".join(show(name) for name in result.without_file[:_NAMED])
         left += (
@@ -378,6 +385,47 @@ def errors_command(
     )
     if found.flagged:
         context.note(f"{found.flagged:,} flagged; look at them with {context.dgaal} label, key r")
+
+
+@app.command("accept-predicted")
+def accept_predicted_command(
+    ctx: typer.Context,
+    max_error: Annotated[
+        float | None, typer.Option(help="Share of wrong predictions that is allowed, as 0.02.")
+    ] = None,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Take all accepted predictions back.")
+    ] = False,
+    annotator: Annotated[
+        str | None, typer.Option(help="Who accepts; default: the operating system's user.")
+    ] = None,
+) -> None:
+    """Accept the model's predictions for the rest of the pool, if an audit shows a small error.
+
+    They are no labels: exports mark them as predicted, nothing learns them, and each answer of a
+    person counts instead. Exits with 5 if the audit does not show that the error is small enough.
+    """
+    context: Context = ctx.obj
+    if (max_error is None) == (not revoke):
+        raise UsageError("give --max-error, as 0.02, or --revoke")
+    from dgaal_cli.api.accept_predicted import accept_predicted, revoke_accepted
+    from dgaal_cli.labeling.annotators import default_annotator
+
+    workspace = context.checked_workspace()
+    if max_error is None:
+        was_revoked = revoke_accepted(workspace)
+        if not context.printed_json({"revoked": was_revoked}):
+            print("accepted predictions revoked" if was_revoked else "no predictions are accepted")
+        return
+    who = annotator or default_annotator()
+    found = accept_predicted(workspace, context.config(), max_error=max_error, annotator=who)
+    if context.printed_json(found):
+        return
+    print(
+        f"{found.count:,} predictions accepted: at most {found.error_at_most:.1%} are wrong "
+        f"({found.audited} audited images, at {found.level:.0%}); {found.left:,} images are left"
+    )
+    context.note(f"next: {context.dgaal} labels export; take them back with --revoke")
 
 
 @app.command("check")

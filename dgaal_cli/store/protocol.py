@@ -103,6 +103,10 @@ class Images(Protocol):
         """Return the pool images in state ``ok`` without an effective answer, by number."""
         ...
 
+    def sizes(self) -> dict[ItemId, tuple[int, int]]:
+        """Return width and height in pixels of each image."""
+        ...
+
     def usable(self, count: int) -> tuple[int, list[ItemRecord]]:
         """Return the number of pool images in state ``ok``, and up to ``count`` of them in a row.
 

@@ -15,6 +15,10 @@ Verdict = Literal["label", "cannot_tell", "adjudicate", "inherit", "flag", "skip
 
 Provenance = Literal["human", "simulated", "imported", "inherited"]
 
+FileProvenance = Literal["human", "simulated", "imported", "inherited", "predicted"]
+"""Provenance in exports. ``predicted``: an accepted prediction of a model, which is no label; the
+store holds none."""
+
 ShownAs = Literal["hidden", "top1", "probs", "prefilled"]
 """How much of the model's prediction the annotator saw before answering."""
 
@@ -315,7 +319,7 @@ class AnswerRecord(NamedTuple):
     width: int
     height: int
     label: Label | None
-    provenance: Provenance
+    provenance: FileProvenance
     annotator: str
     round: int | None
     event_id: int

@@ -16,7 +16,7 @@ from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.exchange import marks
-from dgaal_cli.store.records import AnswerRecord, ClassRecord, Label, Provenance, Verdict
+from dgaal_cli.store.records import AnswerRecord, ClassRecord, FileProvenance, Label, Verdict
 
 Link = Literal["symlink", "hardlink", "copy"]
 """How a folder format includes the pool's images."""
@@ -155,7 +155,7 @@ class Origin(msgspec.Struct, kw_only=True):
     """Who gave a label and when, as JSON formats of other programs hold it."""
 
     annotator: str | None = None
-    provenance: Provenance | None = None
+    provenance: FileProvenance | None = None
     at: str | None = None
     round: int | None = None
     exported: str | None = None
@@ -176,7 +176,7 @@ class Parsed(msgspec.Struct, frozen=True, kw_only=True):
     class_uid: str | None = None
     kind: Verdict = "label"
     annotator: str | None = None
-    provenance: Provenance | None = None
+    provenance: FileProvenance | None = None
     at: str | None = None
     round: int | None = None
     elapsed_ms: int | None = None

@@ -11,7 +11,7 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import cell as cell_of
 from dgaal_cli.escaping import separator_hint, show, uncell
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, read_lines
-from dgaal_cli.store.records import Provenance
+from dgaal_cli.store.records import FileProvenance
 
 COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round", "exported")
 _WHOLE = re.compile(r"-?[0-9]+\.0")
@@ -81,7 +81,7 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
     if not cell[key]:
         raise InputDataError(f"{where}, column {key}: the name is missing")
     provenance = cell.get("provenance") or None
-    if provenance is not None and provenance not in get_args(Provenance):
+    if provenance is not None and provenance not in get_args(FileProvenance):
         raise InputDataError(f"{where}, column provenance: {provenance} is not known")
     number = (cell.get("round") or "").removesuffix(".0") or None  # pandas writes 1.0
     if number is not None and not (number.isascii() and number.isdigit() and len(number) < 10):
@@ -93,7 +93,7 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
         names=_readings(cell[key]),
         labels=_readings(cell["label"]),
         annotator=uncell(cell.get("annotator", "")) or None,
-        provenance=cast("Provenance | None", provenance),
+        provenance=cast("FileProvenance | None", provenance),
         at=cell.get("at") or None,
         round=None if number is None else int(number),
         exported=uncell(cell.get("exported", "")) or None,

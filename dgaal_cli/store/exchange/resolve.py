@@ -162,6 +162,9 @@ class _Resolver:
                 self._count["left_out"] += line.synthetic
                 continue
             is_edited = mark is not None and not marks.is_untouched(mark, line.kind, line.labels)
+            if line.provenance == "predicted" and not is_edited:
+                self._passed_over["predictions of a model"] += 1
+                continue
             event = None if mark is None else events.get(mark.op_id)
             is_ours = event == (item.item_id, line.annotator or (event and event[1]))
             if is_ours and not is_edited and not self._replaces:
@@ -226,6 +229,7 @@ def _as_new(line: Parsed, *, is_edited: bool) -> Parsed:
         class_uid=uid,
         at=line.at if is_dated else None,
         provenance="imported" if is_edited else line.provenance,
+        annotator=None if line.provenance == "predicted" else line.annotator,
         elapsed_ms=None if is_edited else line.elapsed_ms,
     )
 
@@ -350,7 +354,9 @@ def _label(line: Parsed, item: ItemKey, *, label: Label | None, annotator: str) 
         label=label,
         annotator=annotator,
         at=line.at,
-        provenance=line.provenance or "imported",
+        provenance="imported"
+        if line.provenance is None or line.provenance == "predicted"
+        else line.provenance,
         kind=line.kind,
         round=line.round,
         elapsed_ms=line.elapsed_ms,

@@ -140,6 +140,12 @@ def unanswered(connection: sqlite3.Connection) -> list[ItemId]:
     return [ItemId(item_id) for (item_id,) in rows]
 
 
+def sizes(connection: sqlite3.Connection) -> dict[ItemId, tuple[int, int]]:
+    """Return width and height of each item."""
+    rows = connection.execute("SELECT item_id, w, h FROM item")
+    return {ItemId(item_id): (width, height) for item_id, width, height in rows}
+
+
 def usable(connection: sqlite3.Connection, count: int) -> tuple[int, list[ItemRecord]]:
     """Return the number of usable pool images, and some of them; see ``Store.usable``."""
     is_usable = "i.state = 'ok' AND NOT i.is_synthetic"

@@ -132,6 +132,7 @@ class SqliteStore:
 
     items = _reads(item_rows.every)
     unanswered = _reads(item_rows.unanswered)
+    sizes = _reads(item_rows.sizes)
     usable = _reads(item_rows.usable)
     item = _reads(item_rows.one)
     item_by_sample = _reads(item_rows.of_sample)

@@ -17,7 +17,7 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.status import status
 from dgaal_cli.cli import app
-from dgaal_cli.errors import UsageError
+from dgaal_cli.errors import CheckFailedError, UsageError, WorkspaceError
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.view import Press
 from dgaal_cli.methods.configuration import configuration
@@ -508,3 +508,101 @@ def test_a_damaged_file_of_predictions_gives_no_estimate(audit):
     answer(audit)
     (audit.round_path(1) / "audit.json").write_text("{")
     assert estimate(audit).audited == 0
+
+
+def accept(workspace, *options):
+    return dgaal(workspace, "labels", "accept-predicted", *options)
+
+
+def test_predictions_are_accepted_and_marked_and_revoked_as_one(audit):
+    answer(audit)
+    before = status(audit, configuration(audit)).counts
+    ended = accept(audit, "--max-error", "0.4")
+    assert ended.exit_code == 0, ended.stderr
+    lines = list(csv.DictReader(exported(audit, "csv").read_text().splitlines()))
+    predicted = [line for line in lines if line["provenance"] == "predicted"]
+    assert len(predicted) == int(ended.stdout.split()[0]) > 0
+    assert len(lines) == before.labeled + len(predicted)
+    names = {line["file_name"]: line["label"] for line in predicted}
+    right = [label == ("dark", "bright")[NAMES.index(name) % 2] for name, label in names.items()]
+    assert np.mean(right) > 0.6
+    assert status(audit, configuration(audit)).counts == before
+    assert accept(audit, "--revoke").stdout == "accepted predictions revoked\n"
+    (audit.root / "labels-csv").unlink()
+    assert "predicted" not in exported(audit, "csv").read_text()
+    assert accept(audit, "--revoke").stdout == "no predictions are accepted\n"
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl", "coco", "labelstudio", "hf"])
+def test_accepted_predictions_are_never_imported_as_labels(audit, name):
+    answer(audit)
+    assert accept(audit, "--max-error", "0.4").exit_code == 0
+    target = exported(audit, name)
+    text = (target / "metadata.jsonl" if name == "hf" else target).read_text()
+    assert '"predicted"' in text or ",predicted," in text
+    before = status(audit, configuration(audit)).counts
+    ended = dgaal(audit, "labels", "import", str(target), "-f", name)
+    assert ended.exit_code == 0, ended.stderr
+    assert status(audit, configuration(audit)).counts == before
+
+
+def test_a_corrected_prediction_becomes_a_label_of_who_imports_it(audit):
+    answer(audit)
+    assert accept(audit, "--max-error", "0.4").exit_code == 0
+    target, changed = exported(audit, "csv"), []
+    lines = target.read_text().splitlines()
+    for at, line in enumerate(lines):
+        if ",predicted," in line and not changed:
+            changed = line.split(",")
+            changed[1] = "dark" if changed[1] == "bright" else "bright"
+            lines[at] = ",".join(changed)
+    target.write_text("\n".join(lines) + "\n")
+    options = ("-f", "csv", "--annotator", "eve")
+    assert dgaal(audit, "labels", "import", str(target), *options).exit_code == 0
+    with open_store(audit) as store:
+        own = [a for a in store.answers() if a.annotator == "eve"]
+        assert not [a for a in store.answers() if a.annotator == "model"]
+    assert [(a.sample_id, a.provenance) for a in own] == [(changed[0], "imported")]
+
+
+@pytest.mark.parametrize("name", ["imagefolder", "fiftyone"])
+def test_formats_that_cannot_mark_predictions_leave_them_out(audit, name):
+    answer(audit)
+    assert accept(audit, "--max-error", "0.4").exit_code == 0
+    target = audit.root / "folder"
+    ended = dgaal(audit, "--json", "labels", "export", "-f", name, "-o", str(target))
+    found = json.loads(ended.stdout)
+    assert found["count"] == status(audit, configuration(audit)).counts.labeled
+    assert found["predicted_left_out"] > found["predicted"] == 0
+
+
+def test_an_answer_counts_instead_of_an_accepted_prediction(audit):
+    answer(audit)
+    assert accept(audit, "--max-error", "0.4").exit_code == 0
+    count = exported(audit, "jsonl").read_text().count('"predicted"')
+    close(audit)
+    ask(audit, count=4)
+    answer(audit)
+    (audit.root / "labels-jsonl").unlink()
+    assert exported(audit, "jsonl").read_text().count('"predicted"') < count
+
+
+def test_predictions_are_not_accepted_at_an_error_that_the_audit_does_not_show(audit):
+    answer(audit, wrong={image.item_id for image in audited(audit)})
+    ended = accept(audit, "--max-error", "0.1")
+    assert isinstance(ended.exception, CheckFailedError)
+    assert "predictions with at most 10.0% errors are requested" in str(ended.exception)
+    assert not (audit.root / "predicted.json").exists()
+
+
+def test_accepting_without_enough_audited_images_is_refused(audit):
+    assert "0 audited images are answered" in str(accept(audit, "--max-error", "0.4").exception)
+    assert isinstance(accept(audit, "--max-error", "2").exception, UsageError)
+    assert isinstance(accept(audit).exception, UsageError)
+
+
+def test_a_damaged_file_of_accepted_predictions_is_reported(audit):
+    (audit.root / "predicted.json").write_text("{")
+    ended = dgaal(audit, "labels", "export", "-f", "csv", "-o", str(audit.root / "x.csv"))
+    assert isinstance(ended.exception, WorkspaceError)
+    assert accept(audit, "--revoke").exit_code == 0
