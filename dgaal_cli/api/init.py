@@ -97,6 +97,8 @@ class InitResult:
     """How images that are not square, or of other sizes, are resized; empty without such images."""
     encoder_note: str
     """Which encoder is used and why, or what was guessed of it; empty for ``pixels``."""
+    paged: tuple[SampleId, ...]
+    """Images whose files have pages or frames after the first, which are not used."""
     grouped: int
     """Images that have a group; each of the others is a group of its own."""
     groups: int
@@ -306,6 +308,7 @@ def _write(
         conflicting=carried.conflicting if request.imports_labels else (),
         note=stretch_note(found.sizes(), config.pool.image_size),
         encoder_note="",
+        paged=found.paged,
         grouped=len(group_of),
         groups=len(set(group_of.values())),
         range_note=found.range.note,

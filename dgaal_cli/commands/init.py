@@ -146,6 +146,7 @@ def init(
         "encoder_note": result.encoder_note,
         "range": list(result.config.pool.range),
         "range_note": result.range_note,
+        "paged": [show(name) for name in result.paged],
         "groups": result.groups,
         "grouped": result.grouped,
         "test": _test_document(result.test),
@@ -167,14 +168,7 @@ def _print_result(context: Context, made: "InitResult") -> None:
         context.note(f"unreadable: {show(name)}: {why}")
     if len(made.unreadable) > 5:
         context.note(f"... and {len(made.unreadable) - 5} more; 'dgaal status --json' lists all")
-    for note in filter(None, (made.note, made.encoder_note, made.range_note)):
-        context.note(show(note))
-    if made.groups or made.config.pool.group_by:
-        alone = made.images - made.grouped
-        context.note(
-            f"groups: {made.groups:,}; images that are a group of their own: {alone:,}; images of "
-            "a group are held out together"
-        )
+    _print_notes(context, made)
     if made.labels or made.conflicting:
         _print_labels(context, made)
     if made.test is not None:
@@ -187,6 +181,23 @@ def _print_result(context: Context, made: "InitResult") -> None:
     if not made.classes:
         context.note("no classes yet: add them with the key 'a' while labeling, or with 'init'")
     context.note(f"next: dgaal -C {root} label")
+
+
+def _print_notes(context: Context, made: "InitResult") -> None:
+    """Say how images are read and which belong together."""
+    for note in filter(None, (made.note, made.encoder_note, made.range_note)):
+        context.note(show(note))
+    if made.paged:
+        context.note(
+            f"only the first page or frame is used of {len(made.paged):,} files that have more, "
+            f"such as {show(made.paged[0])}; save pages as files of their own to use them all"
+        )
+    if made.groups or made.config.pool.group_by:
+        alone = made.images - made.grouped
+        context.note(
+            f"groups: {made.groups:,}; images that are a group of their own: {alone:,}; images of "
+            "a group are held out together"
+        )
 
 
 def _test_document(test: "TestReport | None") -> dict[str, Any] | None:

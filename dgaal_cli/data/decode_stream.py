@@ -215,6 +215,7 @@ def _unchanged(payloads: list[_Payload], shape: Shape) -> DecodedMany:
         heights=[shape.side] * count,
         is_color=[],
         samples=[],
+        has_pages=[],
     )
 
 
@@ -248,6 +249,7 @@ def _from_arrays(arrays: list[Pixels], shape: Shape) -> DecodedMany:
         heights=[height for _, height in sizes],
         is_color=[_has_color(one) for one, _ in fitted] if shape.looks else [],
         samples=[NO_SAMPLES] * count if shape.looks else [],
+        has_pages=[False] * count if shape.looks else [],
     )
 
 
@@ -284,4 +286,5 @@ def _unreadable(reasons: list[str], shape: Shape) -> DecodedMany:
         heights=nothing,
         is_color=[False] * count if shape.looks else [],
         samples=[NO_SAMPLES] * count if shape.looks else [],
+        has_pages=[False] * count if shape.looks else [],
     )

@@ -77,6 +77,8 @@ class Survey:
     """Whether any image has real color."""
     range: ChosenRange
     """Range of the samples of more than 8 bits."""
+    paged: tuple[SampleId, ...] = ()
+    """Images whose files have pages or frames after the first, which are not read."""
 
     def sizes(self) -> list[tuple[int, int]]:
         """Return width and height of each readable image, in pixels."""
@@ -149,6 +151,7 @@ def survey(
         median_side=int(statistics.median_low(min(item.width, item.height) for item in items)),
         is_color=found.is_color,
         range=chosen,
+        paged=tuple(found.paged),
     )
 
 
@@ -325,6 +328,7 @@ class _Findings:
     unreadable: list[tuple[SampleId, str]] = field(default_factory=list[tuple[SampleId, str]])
     spreads: list[SampleSpread] = field(default_factory=list[SampleSpread])
     is_color: bool = False
+    paged: list[SampleId] = field(default_factory=list[SampleId])
 
     def add(self, batch: DecodedBatch) -> None:
         self.is_color = self.is_color or any(batch.is_color)
@@ -335,6 +339,8 @@ class _Findings:
             if reason and not is_deep:
                 self.unreadable.append((entry.id, reason))
                 continue
+            if batch.has_pages[row]:
+                self.paged.append(entry.id)
             if is_deep:
                 self.spreads.append(
                     SampleSpread(lowest=low, highest=high, full=full, is_undefined=bool(reason))

@@ -59,6 +59,8 @@ class Look(NamedTuple):
     samples are unsigned 8-bit."""
     reason: str = ""
     """Why the image has no defined brightness without a range; else empty."""
+    has_pages: bool = False
+    """Whether the file has pages or frames after the first, which are not read."""
 
 
 def load_picture(data: bytes, target: Target) -> Picture:
@@ -83,7 +85,9 @@ def look_at(data: bytes, target: Target) -> Look:
     Raises:
         UnreadableImageError: See ``load_picture``.
     """
-    return _decode(data, target, lambda decoded: _look(decoded, target))
+    look = _decode(data, target, lambda decoded: _look(decoded, target))
+    kind = find_format(data)
+    return look._replace(has_pages=kind is not None and _has_pages(data, kind.name))
 
 
 def _decode(data: bytes, target: Target, use: "Callable[[DecodedImage], _T]") -> _T:
@@ -99,6 +103,15 @@ def _decode(data: bytes, target: Target, use: "Callable[[DecodedImage], _T]") ->
         return use(decoded)
     except Exception as error:  # noqa: BLE001 - decoders raise many types on hostile bytes
         raise UnreadableImageError(describe(error)) from None
+
+
+def _has_pages(data: bytes, kind: str) -> bool:
+    from dgaal_cli.data.decoders.further_pages import has_further_pages
+
+    try:
+        return has_further_pages(data, kind)
+    except Exception:  # noqa: BLE001 - the first page is readable, whatever follows
+        return False
 
 
 def stretch(image: "Image.Image", side: int) -> "Image.Image":

@@ -69,6 +69,8 @@ class DecodedMany:
     samples: list[tuple[float, float, float]]
     """``Look.samples`` of each image; empty unless ``Shape.looks``. Such an image that has an error
     and is not NaN here is readable with a range."""
+    has_pages: list[bool]
+    """Whether a file has pages or frames after the first; empty unless ``Shape.looks``."""
 
 
 Payload = bytes | str | os.PathLike[str]
@@ -161,6 +163,7 @@ class DecoderProcess:
             heights=list(columns[1]),
             is_color=[count == 3 for count in columns[4]] if shape.looks else [],
             samples=samples,
+            has_pages=[width == 1 for width in columns[2]] if shape.looks else [],
         )
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ of the body in bytes. The body has the ``ITEM`` of every item, then all payloads
 HASHES, REDUCES, FRAMES, BICUBIC, TILED, LOOKS = 1, 2, 4, 8, 16, 32
 """Flags: compute the digest of every file; decode JPEG at reduced size; use ``Framing``, with
 bicubic interpolation; make tiles; send no pixels, but 3 as the number of sent channels of an image
-with real color, else 1, and its ``Look.samples``."""
+with real color, else 1, its ``Look.samples``, and 1 as the sent width if it has further pages."""
 ITEM = struct.Struct("<BQ")
 """Kind of payload and its length in bytes."""
 FROM_PATH, FROM_BYTES = 0, 1
@@ -125,7 +125,8 @@ def _answer(kind: int, payload: bytes, target: Target, flags: int) -> tuple[byte
 
 def _look_answer(look: Look, file: tuple[int, int, bytes]) -> tuple[bytes, bytes, bytes]:
     text = look.reason.encode()
-    sizes = (look.width, look.height, 0, 0, 3 if look.is_color else 1, len(text))
+    channels = 3 if look.is_color else 1
+    sizes = (look.width, look.height, int(look.has_pages), 0, channels, len(text))
     return RESULT.pack(*sizes, *file, *look.samples), text, b""
 
 
