@@ -10,6 +10,7 @@ from dgaal_cli.rounds.audit_draw import with_audit
 from dgaal_cli.rounds.audit_entries import audited_images, is_audit, labels_to_learn
 from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.chosen_query import ChosenEntries
+from dgaal_cli.rounds.model_record import save_model_record
 from dgaal_cli.rounds.next_query import choose_next
 from dgaal_cli.rounds.stored_query import store_query
 from dgaal_cli.store.open import open_store
@@ -77,6 +78,8 @@ def query(
         stored = chosen.query
         items = store_query(workspace, config, store, stored)
         _save_guesses(workspace, chosen)
+        if chosen.model is not None:
+            save_model_record(workspace, stored.round, chosen.model.model)
         audited = [image.item_id for image in audited_images(store)]
         if audited and chosen.predict is not None:
             of_pool = _pool_confidences(chosen, store)

@@ -28,7 +28,8 @@ from dgaal_cli.reports.curves import Difference, Series, draw_curves, draw_diffe
 from dgaal_cli.reports.page import Picture, Section, render
 from dgaal_cli.reports.sheets import MAX_CELLS, query_sheet
 from dgaal_cli.rounds.audit_estimate import pool_estimate
-from dgaal_cli.rounds.state import round_metrics, trained_rounds
+from dgaal_cli.rounds.model_record import newest_model_record
+from dgaal_cli.rounds.state import RUN_NAME, read_record, round_metrics, trained_rounds
 from dgaal_cli.rounds.stored_query import CSV_NAME
 from dgaal_cli.simulation import table
 from dgaal_cli.simulation.grid import CACHE_NAME
@@ -70,6 +71,7 @@ def report(workspace: Workspace, config: Config, *, folder: Path | None = None) 
     curve = round_metrics(workspace)
     sections = [
         _workspace_curve(curve),
+        *_workspace_model(workspace),
         *_workspace_audit(workspace, config),
         *_workspace_confusion(workspace, config, notes),
         *_workspace_health(curve),
@@ -126,6 +128,16 @@ def _workspace_curve(curve: Sequence[Mapping[str, Any]]) -> Section:
     return Section(title="Learning curve", table=rows, pictures=pictures)
 
 
+def _workspace_model(workspace: Workspace) -> list[Section]:
+    """State which task model on features is the newest, and how well it is calibrated."""
+    record = newest_model_record(workspace)
+    if record is None:
+        return []
+    temperatures = ", ".join(f"{value:.2f}" for value in record.temperatures)
+    lines = [f"Round {record.round}: {record.in_words}", f"Temperature: {temperatures}"]
+    return [Section(title="Task model", lines=[show(line) for line in lines])]
+
+
 def _workspace_audit(workspace: Workspace, config: Config) -> list[Section]:
     """State the accuracy on the pool and that of each class, if images were audited."""
     from dgaal_cli.store.open import open_store
@@ -155,6 +167,11 @@ def _interval(found: Interval | None) -> str:
 
 def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str]) -> list[Section]:
     """Plot the confusion matrix of T on the test images, or on the held-out labels."""
+    number = trained_rounds(workspace)[-1]
+    run = read_record(workspace.round_path(number) / RUN_NAME)
+    if run.get("confusion") is not None:  # a training without networks records it
+        counts = np.array(run["confusion"], np.int64)
+        return [_confusion(counts, [str(name) for name in run["class_names"]], number)]
     from dgaal_cli.rounds.load_round import load_round
     from dgaal_cli.store.open import open_store
     from dgaal_cli.training.classifier import measure
@@ -171,10 +188,14 @@ def _workspace_confusion(workspace: Workspace, config: Config, notes: list[str])
         notes.append("no confusion matrix: there are no images to measure on yet")
         return []
     counts = data.task.confusion(found.targets, found.predicted)
-    png = draw_confusion(counts, data.class_names, title=f"round {trained.number}")
-    caption = f"{len(found.targets)} images not used for training; rows are shares of a class"
+    return [_confusion(counts, data.class_names, trained.number)]
+
+
+def _confusion(counts: npt.NDArray[np.int64], names: list[str], number: int) -> Section:
+    png = draw_confusion(counts, names, title=f"round {number}")
+    caption = f"{int(counts.sum())} images not used for training; rows are shares of a class"
     picture = Picture(name="confusion", png=png, caption=caption)
-    return [Section(title="Confusion", pictures=[picture])]
+    return Section(title="Confusion", pictures=[picture])
 
 
 def _workspace_health(curve: Sequence[Mapping[str, Any]]) -> list[Section]:

@@ -11,6 +11,7 @@ from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.registry import has_feature_rule
 from dgaal_cli.rounds.audit_estimate import PoolEstimate, pool_estimate
 from dgaal_cli.rounds.goals import parse_goal
+from dgaal_cli.rounds.model_record import ModelRecord, newest_model_record
 from dgaal_cli.rounds.outlook import Outlook, outlook
 from dgaal_cli.rounds.pool_growth import growth_notice
 from dgaal_cli.rounds.resume_state import class_changes
@@ -41,6 +42,8 @@ class Status:
     """Images whose file is missing or changed; their labels are kept for the old content."""
     estimate: PoolEstimate | None
     """Accuracy of the model on the pool, from audited images; None without any."""
+    model: ModelRecord | None
+    """The newest task model on features; None without one."""
     groups: int
     """Groups of images that are known, such as patients."""
     grouped: int
@@ -102,6 +105,7 @@ def status(workspace: Workspace, config: Config, *, until: str | None = None) ->
         left_out=left_out,
         estimate=estimate,
         outlook=ahead,
+        model=newest_model_record(workspace),
         groups=len(set(groups.values())),
         grouped=len(groups),
         artifacts=tuple(name for name in names if name.endswith((".onnx", ".ts"))),

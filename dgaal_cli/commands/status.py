@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from dgaal_cli.commands._context import Context
@@ -69,6 +70,8 @@ def _print(context: Context, found: "Status", root: str) -> None:
     for record in found.classes:
         print(f"    {counts.by_class.get(record.uid, 0):>6}  {show(record.name)}")
     _print_rounds(found)
+    if found.model is not None:
+        print(f"  task model of round {found.model.round}: {show(found.model.in_words)}")
     _print_audit(found)
     _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
@@ -279,6 +282,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
         "estimate": _estimate_document(found),
         "outlook": _outlook_document(found),
+        "model": None if found.model is None else msgspec.to_builtins(found.model),
         "groups": found.groups,
         "grouped": found.grouped,
         "artifacts": list(found.artifacts),

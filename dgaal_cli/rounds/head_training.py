@@ -28,6 +28,7 @@ from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.folder import prepare, record_events
 from dgaal_cli.rounds.held_out import MIN_HELD_OUT, images_to_measure
 from dgaal_cli.rounds.image_groups import firsts_of_groups
+from dgaal_cli.rounds.model_record import save_model_record
 from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
 from dgaal_cli.rounds.pool_labels import label_columns
 from dgaal_cli.rounds.pool_model import PoolModel, fit_pool_model
@@ -109,6 +110,7 @@ def _train(
     if len(present) >= 2:
         model = fit_pool_model(pool.rows, pool.ids, pool.taught, classes, config.classifier.head)
         measured = _measure(reader, classes, pool, model)
+        save_model_record(workspace, number, model.model)
         audited = [image.item_id for image in audited_images(store)]
         if audited:
             unlabeled = model.predict(store.unanswered()).confidences
@@ -120,16 +122,19 @@ def _train(
                 uncertainty=1 - float(unlabeled.mean()) if len(unlabeled) else None,
             )
     interruption.check("stopped before the round was trained; nothing was changed")
+    found = asdict(measured)
+    confusion = found.pop("confusion")
     metrics: dict[str, Any] = {
         "round": number,
         "labels": pool.labels,
         "trained_on": int((pool.taught >= 0).sum()),
         "synthetic_labels": 0,
-        **asdict(measured),
+        **found,
         "health": {},
         "seconds": time.perf_counter() - began,
     }
-    run = _run_record(config, pool, classes, metrics) | {"watermark": watermark}
+    run = _run_record(config, pool, classes, metrics)
+    run |= {"watermark": watermark, "confusion": confusion}
     folder = workspace.round_path(number)
     atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
     atomic.write_text(folder / RUN_NAME, json.dumps(run, indent=1) + "\n")
@@ -193,6 +198,8 @@ class _Measured:
     accuracy: float | None = None
     measured_on: str = "nothing"
     measured_count: int = 0
+    confusion: list[list[int]] | None = None
+    """True class by row, predicted class by column; in ``run.json``."""
 
 
 def _measure(
@@ -213,8 +220,15 @@ def _measure(
         probabilities, truth, where = model.probabilities[held], pool.given[held], "held-out labels"
     if not len(truth):
         return _Measured()
-    is_right = probabilities.argmax(axis=1) == truth
-    return _Measured(accuracy=float(is_right.mean()), measured_on=where, measured_count=len(truth))
+    predicted, count = probabilities.argmax(axis=1), len(classes)
+    is_right = predicted == truth
+    cells = np.bincount(truth * count + predicted, minlength=count**2)
+    return _Measured(
+        accuracy=float(is_right.mean()),
+        measured_on=where,
+        measured_count=len(truth),
+        confusion=cells.reshape(count, count).tolist(),
+    )
 
 
 def _run_record(

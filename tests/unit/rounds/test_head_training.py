@@ -12,6 +12,7 @@ from class_labels import as_label
 from feature_workspaces import NAMES, feature_workspace
 
 from dgaal_cli.api.query import query
+from dgaal_cli.api.report import report
 from dgaal_cli.api.status import status
 from dgaal_cli.api.train import train
 from dgaal_cli.errors import CheckpointError, UsageError
@@ -62,6 +63,8 @@ def test_held_out_labels_measure_a_model_that_has_not_seen_them(workspace):
     result = train(workspace, config_of(workspace), emit=events.append)
     assert (result.round, result.labels, result.measured_on) == (0, 24, "held-out labels")
     assert 0 < result.measured_count < 12
+    run = json.loads((workspace.round_path(0) / "run.json").read_text())
+    assert np.sum(run["confusion"]) == np.trace(run["confusion"]) == result.measured_count
     assert result.accuracy == 1.0
     started = next(event for event in events if isinstance(event, RoundStarted))
     assert started.labels == 24 - result.measured_count
@@ -228,3 +231,27 @@ def test_a_method_with_networks_says_by_name_that_it_needs_torch(workspace):
     done = run_without_torch(workspace, "train")
     assert done.returncode == 2
     assert "dgaal train with the method 'margin' needs torch" in done.stderr
+
+
+def test_status_and_report_state_the_calibration_of_the_newest_model(workspace):
+    config = config_of(workspace)
+    train(workspace, config)
+    label(workspace, NAMES[8:18])
+    query(workspace, config, count=2)
+    with open_store(workspace) as store:
+        rows = pool_rows(workspace, config, list(store.items()), emit=ignore)[1]
+    labels = np.where(np.arange(24) < 18, np.arange(24) % 2, -1)
+    model = fit(rows, labels, 2)
+    found = status(workspace, config).model
+    assert (found.round, found.held_out, found.accuracy) == (0, 18, model.held_out.accuracy)
+    assert found.calibration_error == model.held_out.calibration_error
+    assert found.temperatures == tuple(part.temperature for part in model.parts)
+    page = report(workspace, config).page.read_text()
+    assert f"expected calibration error {found.calibration_error:.1%} on 18 held-out labels" in page
+
+
+def test_a_damaged_record_of_a_model_is_left_out(workspace):
+    config = config_of(workspace)
+    train(workspace, config)
+    (workspace.round_path(0) / "model.json").write_text("[")
+    assert status(workspace, config).model is None
