@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dgaal_cli import events, interruption
 from dgaal_cli.config.schema import Config
 from dgaal_cli.events import Emit, QueryChosen, Warned
+from dgaal_cli.ids import SampleId
 from dgaal_cli.rounds.audit_draw import with_audit
 from dgaal_cli.rounds.audit_entries import audited_images, is_audit, labels_to_learn
 from dgaal_cli.rounds.audit_record import save_record
@@ -49,6 +50,7 @@ def query(
     count: int | None = None,
     synthetic: int = 0,
     audit: int | None = None,
+    like: str | None = None,
     emit: Emit = events.ignore,
 ) -> QueryResult:
     """Choose images with the networks of the last trained round, by features, or at random.
@@ -61,6 +63,7 @@ def query(
         count: Pool images to ask; None uses ``query.size``, fewer near the end of pool or budget.
         synthetic: Images to synthesize near the decision boundary and ask in addition.
         audit: Images to ask in addition, to measure the model; None uses ``audit.share``.
+        like: Image of the pool that the images are to resemble, by its name; None: none.
         emit: Listener for progress.
 
     Raises:
@@ -73,7 +76,15 @@ def query(
         interruption.listening(),
         open_store(workspace) as store,
     ):
-        chosen = choose_next(workspace, config, store, count=count, synthetic=synthetic, emit=emit)
+        chosen = choose_next(
+            workspace,
+            config,
+            store,
+            count=count,
+            synthetic=synthetic,
+            like=None if like is None else SampleId(like),
+            emit=emit,
+        )
         chosen = with_audit(workspace, config, store, chosen, count=audit, emit=emit)
         stored = chosen.query
         items = store_query(workspace, config, store, stored)

@@ -76,6 +76,23 @@ def class_estimates(
     return found
 
 
+def class_shares(
+    answers: Sequence[ClassAnswer], classes: Sequence[ClassUid], level: float = LEVEL
+) -> list[Interval]:
+    """Estimate which share of the pool each class is.
+
+    Raises:
+        ValueError: There are fewer than ``MIN_OF_CLASS`` answers.
+    """
+    parts = parts_of([each.answer for each in answers])
+    labels, every = np.array([each.label for each in answers], np.str_), np.ones(len(answers), bool)
+    shares = [_share(labels == uid, every, parts, level) for uid in classes]
+    found = [share for share in shares if share is not None]
+    if len(found) < len(classes):
+        raise ValueError(f"{len(answers)} answers are too few")
+    return found
+
+
 def balanced_accuracy(found: Sequence[ClassEstimate]) -> Interval | None:
     """Return the mean recall of the classes; None if it is unknown for one of them.
 

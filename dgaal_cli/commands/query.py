@@ -29,6 +29,10 @@ def query(
             help="Number of random images to ask in addition, to measure the model.", min=0
         ),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(metavar="IMAGE", help="Ask the images that resemble this one by features."),
+    ] = None,
     device: TrainingDevice = None,
     extra: Assignments = [],  # noqa: B006
     prints_events: Events = False,
@@ -40,7 +44,9 @@ def query(
     with needing("train", command="dgaal query"):
         from dgaal_cli.api.query import query as choose
     listener = print_event if prints_events else context.listener()
-    result = choose(workspace, config, count=count, synthetic=synthetic, audit=audit, emit=listener)
+    result = choose(
+        workspace, config, count=count, synthetic=synthetic, audit=audit, like=like, emit=listener
+    )
     if prints_events:
         return
     if context.printed_json(_document(result)):

@@ -130,7 +130,13 @@ def _print_classes(found: "Status", estimate: "PoolEstimate") -> None:
         recall = "recall: too few to tell" if each.recall is None else _share("recall", each.recall)
         precision = "" if each.precision is None else f", {_share('precision', each.precision)}"
         images = f"{each.labeled} audited" if each.labeled else "no audited image"
-        print(f"    {show(names[each.uid])}: {recall}{precision} ({images})")
+        left = estimate.unfound.get(each.uid)
+        unfound = (
+            f"; about {left.value:,.0f} unlabeled ({left.low:,.0f} to {left.high:,.0f})"
+            if left
+            else ""
+        )
+        print(f"    {show(names[each.uid])}: {recall}{precision} ({images}{unfound})")
 
 
 def _share(name: str, found: "Interval") -> str:
@@ -223,6 +229,7 @@ def _estimate_document(found: "Status") -> dict[str, Any] | None:
                 "predicted": each.predicted,
                 "recall": each.recall,
                 "precision": each.precision,
+                "unlabeled": estimate.unfound.get(each.uid),
             }
             for each in estimate.classes
         ],

@@ -12,6 +12,7 @@ from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.rounds.audit_entries import AuditedImage, audited_images
 from dgaal_cli.rounds.audit_record import read_records
 from dgaal_cli.rounds.image_groups import firsts_of_groups
+from dgaal_cli.rounds.unfound import unfound_images
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.protocol import Store
 from dgaal_cli.store.records import Label
@@ -40,6 +41,8 @@ class PoolEstimate:
     """Answers in the order of their draws, without gaps: bounds for every look use these."""
     classes: "tuple[ClassEstimate, ...]"
     """Recall and precision of each class in use, in its order."""
+    unfound: dict[ClassUid, Interval]
+    """Unlabeled images of each class; empty if too few images are audited."""
     balanced: Interval | None
     """Mean recall of the classes; None if it is unknown for one of them."""
     level: float
@@ -103,6 +106,7 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
         at_least=lower_bound([each.answer for each in in_order]),
         at_most=upper_bound([each.answer for each in in_order]),
         in_order=tuple(in_order),
+        unfound=unfound_images(store, images, given, uids, text),
         classes=tuple(classes),
         balanced=balanced_accuracy(classes) if is_enough else None,
         level=LEVEL,

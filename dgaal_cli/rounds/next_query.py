@@ -3,6 +3,7 @@
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.events import Emit, Warned
+from dgaal_cli.ids import SampleId
 from dgaal_cli.methods.registry import (
     FIRST_METHOD,
     load_feature_rule,
@@ -24,6 +25,7 @@ def choose_next(
     *,
     count: int | None,
     synthetic: int,
+    like: SampleId | None = None,
     is_urgent: bool = False,
     emit: Emit,
 ) -> ChosenEntries:
@@ -37,6 +39,7 @@ def choose_next(
         store: Its store.
         count: Pool images to ask; None uses ``query.size``.
         synthetic: Images to synthesize near the decision boundary and ask in addition.
+        like: Image of the pool that the images of the query are to resemble; None: none.
         is_urgent: See ``pool_rows``.
         emit: Listener for progress.
 
@@ -52,12 +55,18 @@ def choose_next(
         raise UsageError(f"{lack}; run 'dgaal train' first")
     if synthetic and (refusal := refusal_of_synthesis(workspace, config)):
         raise UsageError(refusal)
-    id_scores = None if synthetic else load_id_scores(config.method)
+    if like is not None and synthetic:
+        raise UsageError("--like and --synthetic exclude each other; use one of them")
+    id_scores = None if synthetic or like is not None else load_id_scores(config.method)
     if id_scores is not None:
         return choose_by_ids(
             workspace, config, store, id_scores, number=state.number, count=count, emit=emit
         )
     rule, strategy = load_feature_rule(config), config.method
+    if like is not None:
+        from dgaal_cli.rounds.similar_query import STRATEGY, similar_rule
+
+        rule, strategy = similar_rule(store, like), STRATEGY
     if synthetic or (rule is None and not lack):
         from dgaal_cli.rounds.network_query import choose_by_networks
 

@@ -499,7 +499,7 @@ def test_a_class_without_audited_images_is_too_few_to_tell(audit):
     with open_store(audit) as store:
         store.add_class("scratch")
     text = dgaal(audit, "status").stdout
-    assert "    scratch: recall: too few to tell (no audited image)" in text
+    assert "    scratch: recall: too few to tell (no audited image; about 0 unlabeled" in text
     assert "balanced accuracy" not in text
     assert json.loads(dgaal(audit, "--json", "status").stdout)["estimate"]["accuracy"]
 
@@ -508,6 +508,46 @@ def test_a_damaged_file_of_predictions_gives_no_estimate(audit):
     answer(audit)
     (audit.round_path(1) / "audit.json").write_text("{")
     assert estimate(audit).audited == 0
+
+
+def test_a_query_asks_the_images_that_resemble_one(workspace):
+    result = query(workspace, configuration(workspace), count=4, like="010.png")
+    assert result.strategy == "similar"
+    assert {item.sample_id for item in result.items} == {
+        "006.png",
+        "008.png",
+        "012.png",
+        "014.png",
+    }
+    assert {entry.reason for entry in result.entries} == {"resembles 010.png"}
+
+
+def test_a_query_like_an_image_that_does_not_exist_is_refused(workspace):
+    ended = dgaal(workspace, "query", "--like", "none.png")
+    assert isinstance(ended.exception, UsageError)
+    ended = dgaal(workspace, "query", "--like", "010.png", "--synthetic", "2")
+    assert isinstance(ended.exception, UsageError)
+
+
+def test_status_states_how_many_images_of_a_class_are_unlabeled(audit):
+    answer(audit)
+    found = estimate(audit).unfound
+    counts = status(audit, configuration(audit)).counts
+    assert len(found) == 2
+    for uid, left in found.items():
+        true = 60 - counts.by_class[uid]
+        assert left.low <= true <= left.high
+        assert left.low < left.value < left.high
+    assert "; about " in dgaal(audit, "status").stdout
+
+
+def test_later_labels_lower_the_number_of_unlabeled_images(audit):
+    answer(audit)
+    before = sum(left.value for left in estimate(audit).unfound.values())
+    close(audit)
+    ask(audit, count=6)
+    answer(audit)
+    assert sum(left.value for left in estimate(audit).unfound.values()) == pytest.approx(before - 6)
 
 
 def accept(workspace, *options):
