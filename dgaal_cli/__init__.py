@@ -18,7 +18,7 @@ from dgaal_cli.version import __version__ as __version__
 
 _VERBS = (
     *("init", "train", "query", "label", "export", "score", "generate"),
-    *("simulate", "report", "status", "doctor", "demo"),
+    *("simulate", "report", "plan", "status", "doctor", "demo"),
 )
 _API = {
     **{verb: f"dgaal_cli.api.{verb}:{verb}" for verb in _VERBS},
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dgaal_cli.api.init import InitRequest as InitRequest
     from dgaal_cli.api.init import init as init
     from dgaal_cli.api.label import label as label
+    from dgaal_cli.api.plan import plan as plan
     from dgaal_cli.api.query import query as query
     from dgaal_cli.api.report import report as report
     from dgaal_cli.api.report import report_simulation as report_simulation

@@ -35,6 +35,7 @@ COMMANDS = {
     "pool": "Compare the pool with the workspace, and add its new images.",
     "simulate": "Compare methods on labeled images.",
     "report": "Plot curves, queries and health on one page.",
+    "plan": "Plan some hours of labeling.",
     "status": "Show the state of the workspace.",
     "doctor": "Check versions, devices and packages.",
 }

@@ -95,7 +95,7 @@ def outlook(
                 ahead=own and own.labels_to(goal.target),
             )
         )
-    answer_s = _pace(store)
+    answer_s = pace(store)
     return Outlook(
         goals=tuple(states),
         accuracy=curve and curve.accuracy(MORE),
@@ -177,6 +177,14 @@ def _answers_of_models(workspace: Workspace, config: Config, store: Store) -> li
     ]
 
 
+def accuracy_curve(workspace: Workspace, config: Config, store: Store) -> "Forecast | None":
+    """Return the learning curve ahead; None until an audit measured three models."""
+    from dgaal_cli.audit.goals import Goal
+
+    models = _answers_of_models(workspace, config, store)
+    return _forecast(models, Goal(kind="accuracy", target=1.0))
+
+
 def _forecast(models: Sequence[_Model], goal: "Goal") -> "Forecast | None":
     from dgaal_cli.audit.forecast import MeasuredModel, forecast
 
@@ -203,8 +211,8 @@ def _measure(answers: "Sequence[ClassAnswer]", goal: "Goal") -> Interval | None:
     return found.recall if goal.kind == "recall" else found.precision
 
 
-def _pace(store: Store) -> float | None:
-    """Return the median seconds of the newest timed answers."""
+def pace(store: Store) -> float | None:
+    """Return the median seconds of the newest timed answers; None without any."""
     times = [e.elapsed_ms / 1000 for e in store.latest_events(_PACED) if e.elapsed_ms is not None]
     return statistics.median(min(time, _LONGEST_S) for time in times) if times else None
 

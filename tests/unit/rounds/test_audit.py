@@ -550,6 +550,15 @@ def test_later_labels_lower_the_number_of_unlabeled_images(audit):
     assert sum(left.value for left in estimate(audit).unfound.values()) == pytest.approx(before - 6)
 
 
+def test_a_plan_starts_from_the_workspace(workspace):
+    document = json.loads(dgaal(workspace, "--json", "plan", "--hours", "0.1").stdout)
+    assert not document["is_pace_known"]
+    assert sum(each["images"] for each in document["rounds"]) == 72
+    text = dgaal(workspace, "plan").stdout
+    assert text.splitlines()[-1].split()[-2:] == ["120", "unknown"]
+    assert isinstance(dgaal(workspace, "plan", "--hours", "0").exception, UsageError)
+
+
 def accept(workspace, *options):
     return dgaal(workspace, "labels", "accept-predicted", *options)
 
