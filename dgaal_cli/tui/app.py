@@ -13,7 +13,9 @@ from textual.app import App
 from textual.binding import Binding
 from textual.screen import Screen
 
+from dgaal_cli.tui import messages
 from dgaal_cli.tui.bridge import Bridge, LabelView
+from dgaal_cli.tui.mouse import CLICKS_OFF, CLICKS_ON
 from dgaal_cli.tui.screens.keys import key_name
 from dgaal_cli.tui.screens.overlay import AnswerScreen
 from dgaal_cli.tui.screens.registry import TaskScreen, load_screen
@@ -155,6 +157,10 @@ class LabelApp(App[int]):
     async def action_quit(self) -> None:
         """Ctrl-Q."""
         self._leave(0)
+
+    def on_mouse_wanted(self, message: messages.MouseWanted) -> None:
+        """Ask the terminal to report clicks, or to keep the mouse for its own selection."""
+        self._send(CLICKS_ON if message.is_wanted else CLICKS_OFF)
 
     def on_leaving(self) -> None:
         """Leave on request of a screen."""

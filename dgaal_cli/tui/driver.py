@@ -10,6 +10,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
+from dgaal_cli.tui.mouse import CLICKS_OFF
 from dgaal_cli.tui.replies import ESC, ReplyCutter
 
 _TICK_S = 0.05
@@ -57,6 +58,11 @@ class SteadyDriver(LinuxDriver):
                     self._parse(parser, cutter.feed(text, now) if text else "")
                 except (ValueError, OverflowError):
                     parser = XTermParser(debug=False)
+
+    def disable_input(self) -> None:
+        """Stop reading, and give the mouse back to the terminal."""
+        super().disable_input()
+        self.write(CLICKS_OFF)
 
     def _parse(self, parser: XTermParser, text: str) -> None:
         if text:

@@ -211,6 +211,12 @@ class GridModel:
             self._selected ^= {image.item_id}
             self.move(1, 0)
 
+    def click(self, at: int) -> None:
+        """Move the cursor to a cell of the page, and select its image for a class, or not."""
+        if 0 <= at < len(self.cells):
+            self.at = at
+            self._selected ^= {self.cells[at].item_id}
+
     def select_all(self) -> None:
         """Select all images of the page for a class, or none."""
         items = {image.item_id for image in self.cells}

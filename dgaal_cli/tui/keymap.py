@@ -120,6 +120,7 @@ _COMMANDS = {
             "i",
             "file, size, time and camera of the image, and why it is asked",
         ),
+        ("equalize", "Equalize", "E", "raise the contrast in dark and in bright parts"),
         ("as_it_is", "As it is", "\\", "whole image, as its file has it"),
         ("glyphs", "Glyphs", "b", "compare half blocks, quadrants, sextants and octants"),
     ),

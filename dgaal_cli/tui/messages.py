@@ -13,6 +13,14 @@ class Leaving(Message):
     """Request to leave as soon as all answers are saved."""
 
 
+class MouseWanted(Message):
+    """Request of a screen for clicks of the mouse, or none."""
+
+    def __init__(self, *, is_wanted: bool) -> None:
+        super().__init__()
+        self.is_wanted = is_wanted
+
+
 class ImageReady(Message):
     """A requested image is decoded, or is unreadable."""
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from class_labels import name_of
+from textual.drivers.headless_driver import HeadlessDriver
 
 from dgaal_cli.errors import StorageError
 from dgaal_cli.ids import ClassUid, ItemId, SampleId
@@ -12,6 +13,7 @@ from dgaal_cli.store.open import open_store
 from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.bridge import QueryImage
 from dgaal_cli.tui.grid import CANNOT_TELL, GUESS, WRONG, GridMemory, GridModel
+from dgaal_cli.tui.mouse import CLICKS_OFF, CLICKS_ON
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
 from dgaal_cli.tui.screens.grid import GridScreen
 from dgaal_cli.tui.widgets.grid_view import GridView, shape_for
@@ -551,3 +553,29 @@ async def test_grid_without_guesses_stores_nothing_and_can_be_left(terminal):
         await t.pilot.press("escape")
         await t.until(lambda: t.screen.is_current)
         assert stored(t) == []
+
+
+async def test_clicks_select_tiles_and_store_nothing(terminal, monkeypatch):
+    sent: list[str] = []
+    monkeypatch.setattr(HeadlessDriver, "write", lambda _self, data: sent.append(data))
+    async with terminal(guess=3, asked=6, size=(80, 24)) as t:
+        grid = await open_grid(t)
+        await t.until(lambda: CLICKS_ON in sent, "for the request for clicks")
+        shape = grid._shape
+        for at in (2, 0, 2):
+            offset = (at * shape.width + 3, shape.height // 2)
+            await t.pilot.click("#grid", offset=offset)
+            await t.pilot.pause()
+            assert grid.model.at == at
+        cells = grid.model.cells
+        assert [grid.model.is_selected(cell.item_id) for cell in cells[:3]] == [True, False, False]
+        t.clock.now += 1
+        await t.pilot.press("5")
+        await t.pilot.pause()
+        assert grid.model.mark_of(cells[0].item_id).kind == "label"
+        assert t.labels() == {}
+        await t.pilot.press("escape")
+        t.clock.now += 1
+        await t.pilot.press("escape")
+        await t.until(lambda: t.app.screen is t.screen, "for the label screen")
+        await t.until(lambda: CLICKS_OFF in sent, "for the end of clicks")

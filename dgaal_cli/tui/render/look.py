@@ -65,6 +65,8 @@ class Look:
     brightness: int = 0
     contrast: int = 0
     is_inverted: bool = False
+    is_equalized: bool = False
+    """Raise the contrast of each part of the image."""
 
     def of_next_image(self) -> "Look":
         """Return the look of the next image: all of it, in the same tones."""
@@ -118,6 +120,8 @@ class Look:
             parts.append(f"contrast {self.contrast:+d}")
         if self.is_inverted:
             parts.append("inverted")
+        if self.is_equalized:
+            parts.append("equalized")
         return " · ".join(parts)
 
     def cut(self, image: "Pixels", room: tuple[int, int]) -> "Pixels":
@@ -133,7 +137,11 @@ class Look:
         return image[top:bottom, left:right]
 
     def toned(self, image: "Pixels") -> "Pixels":
-        """Return ``image`` with brightness, contrast and inversion applied to each channel."""
+        """Return ``image`` equalized, then with brightness, contrast and inversion applied."""
+        if self.is_equalized:
+            from dgaal_cli.tui.render.equalize import equalized
+
+            image = equalized(image)
         if not (self.brightness or self.contrast or self.is_inverted):
             return image
         import numpy as np  # the first frame does not wait for it

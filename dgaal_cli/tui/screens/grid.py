@@ -76,7 +76,9 @@ class GridScreen(AnswerScreen):
         """Create status line, grid and key bar."""
         yield Rows(id="status")
         with Covered(id="middle"):
-            yield GridView(on_resized=lambda: self.call_after_refresh(self._lay_out))
+            yield GridView(
+                on_resized=lambda: self.call_after_refresh(self._lay_out), on_clicked=self._click
+            )
             yield ImageView(id="preview")
         yield Rows(id="keys-bar")
 
@@ -112,6 +114,15 @@ class GridScreen(AnswerScreen):
             elif name:
                 self.act(name)
             self.draw()
+
+    def _click(self, x: int, y: int) -> None:
+        """Select the image under the mouse for a class; a click never stores anything."""
+        shape, model = self._shape, self.model
+        if shape is None or self.is_busy or x >= model.columns * shape.width:
+            return
+        self._leaving_at, self.note = None, ""
+        model.click(y // shape.height * model.columns + x // shape.width)
+        self.draw()
 
     def _check_key(self, event: events.Key, key: str, name: str) -> Verdict:
         press = self.settings.trail.press_of(event)
@@ -167,6 +178,14 @@ class GridScreen(AnswerScreen):
         is_left = self.model.at % self.model.columns < self.model.columns / 2
         side = "right" if is_left else "left"
         self.find_class("relabel as", side, take, marked=lambda: self.model.marked)
+
+    def on_screen_suspend(self) -> None:
+        """Give the mouse back to the terminal."""
+        self.app.post_message(messages.MouseWanted(is_wanted=False))
+
+    def on_screen_resume(self) -> None:
+        """Take the mouse again, for example after a dialog."""
+        self.app.post_message(messages.MouseWanted(is_wanted=True))
 
     def _toggle_preview(self) -> None:
         preview = self.query_one("#preview", ImageView)

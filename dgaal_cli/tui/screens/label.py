@@ -263,6 +263,7 @@ class LabelScreen(Screen[None]):
             "contrast": lambda: look(lambda now: now.with_contrast(1)),
             "flatter": lambda: look(lambda now: now.with_contrast(-1)),
             "invert": lambda: look(lambda now: replace(now, is_inverted=not now.is_inverted)),
+            "equalize": lambda: look(lambda now: replace(now, is_equalized=not now.is_equalized)),
             "as_it_is": lambda: look(lambda now: Look(glyphs=now.glyphs)),
         }
 

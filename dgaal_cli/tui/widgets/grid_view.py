@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.style import Style
+from textual import events
 from textual.strip import Strip
 
 from dgaal_cli.ids import ClassUid
@@ -73,10 +74,24 @@ class GridScene:
 class GridView(Rows):
     """One widget for all cells; thumbnails stay raw ANSI."""
 
-    def __init__(self, *, on_resized: Callable[[], object]) -> None:
-        """Create the widget; ``on_resized`` is called when its size has changed."""
+    def __init__(
+        self, *, on_resized: Callable[[], object], on_clicked: Callable[[int, int], object]
+    ) -> None:
+        """Create the widget.
+
+        Args:
+            on_resized: Called when its size has changed.
+            on_clicked: Receives column and row of a click, from 0.
+        """
         super().__init__(id="grid")
         self._on_resized = on_resized
+        self._on_clicked = on_clicked
+
+    def on_click(self, event: events.Click) -> None:
+        """Report a click of the first button."""
+        event.stop()
+        if event.button == 1:
+            self._on_clicked(event.x, event.y)
 
     def on_resize(self) -> None:
         """Report the new size."""

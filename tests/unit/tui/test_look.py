@@ -70,3 +70,21 @@ def test_image_gets_the_space_that_the_panel_does_not_need(size, least):
 def test_image_alone_has_all_columns_and_all_rows_but_three(size):
     layout = lay_out(*size, panel_need=36, is_alone=True)
     assert layout.room == (size[0], size[1] - 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equalizing_shows_details_in_dark_and_in_bright_parts(channels):
+    noise = np.random.default_rng(0).integers(0, 24, (64, 128), dtype=np.uint8)
+    image = np.repeat(np.vstack([noise + 10, noise + 220])[:, :, None], channels, axis=2)
+    shown = Look(is_equalized=True).toned(image)
+    assert shown.shape == image.shape
+    for part in (slice(None, 40), slice(-40, None)):
+        assert shown[part].std() > 2 * image[part].std()
+    even = np.full((100, 30, channels), 77, np.uint8)
+    assert np.ptp(Look(is_equalized=True).toned(even)) <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 500, 3), (7, 9, 1), (33, 250, 3)])
+def test_equalizing_accepts_images_of_any_shape(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert Look(is_equalized=True).toned(image).shape == shape
