@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dgaal_cli import atomic
 from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
@@ -20,6 +20,7 @@ from dgaal_cli.data.sample_range import AUTO as AUTO_RANGE
 from dgaal_cli.data.sample_range import parse_range, range_text
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.data.sources.class_map import MappedSource, read_class_map
+from dgaal_cli.data.sources.pages import MARK
 from dgaal_cli.encoders.choice import choose_encoder, encoder_table, open_encoder
 from dgaal_cli.encoders.registry import AUTO, side_for
 from dgaal_cli.errors import InputDataError, StorageError, UsageError
@@ -72,6 +73,9 @@ class InitRequest:
     class_map: Path | None = None
     """CSV file with the names of the classes of the labels of both sources: see ``pool.class_map``
     of the configuration."""
+    pages: Literal["first", "each", "max"] = "first"
+    """What is used of files with several pages: the first, each as an image, or the brightest
+    sample of all; the last two become a part of ``pool.source`` and ``pool.test``."""
     group_by: str = ""
     """How names give groups of images: see ``pool.group_by`` of the configuration."""
 
@@ -151,6 +155,10 @@ def _claimed(root: Path) -> Generator[None]:
 
 
 def _init(request: InitRequest, workspace: Workspace, emit: Emit) -> InitResult:
+    if request.pages != "first":
+        mark = f"#{MARK}{request.pages}"
+        test = request.test and request.test + mark
+        request = replace(request, pool=request.pool + mark, test=test)
     range_request = parse_range(request.sample_range)
     group_of = group_rule(request.group_by)
     source = open_source(request.pool, base=request.base)
@@ -308,7 +316,7 @@ def _write(
         conflicting=carried.conflicting if request.imports_labels else (),
         note=stretch_note(found.sizes(), config.pool.image_size),
         encoder_note="",
-        paged=found.paged,
+        paged=found.paged if request.pages == "first" else (),
         grouped=len(group_of),
         groups=len(set(group_of.values())),
         range_note=found.range.note,

@@ -13,9 +13,12 @@ import numpy as np
 
 from dgaal_cli.atomic import assembling, replacing
 from dgaal_cli.config.schema import Config
+from dgaal_cli.data.decoders.page_bytes import has_page
+from dgaal_cli.data.decoders.process import DecoderProcess
 from dgaal_cli.data.decoders.registry import find_format
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.presence import folder_of
+from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.data.sources import Source, open_source
 from dgaal_cli.errors import InputDataError, UsageError
 from dgaal_cli.ids import ClassUid, SampleId
@@ -454,6 +457,7 @@ class _PoolImages:
     def __init__(self, workspace: Workspace, config: Config) -> None:
         self._workspace = workspace
         self._spec = config.pool.source
+        self._rendering = rendering_of(config.pool)
 
     @cached_property
     def _source(self) -> Source:
@@ -484,6 +488,9 @@ class _PoolImages:
         data = self._source.get(sample_id).read()
         if isinstance(data, np.ndarray):
             return encode_png(data if data.ndim == 3 else data[:, :, None]), ".png"
+        if has_page(data):  # no file of its own
+            pixels = DecoderProcess().decode(data, rendering=self._rendering)
+            return encode_png(pixels), ".png"
         if Path(sample_id).suffix:
             return data, ""
         kind = find_format(data)

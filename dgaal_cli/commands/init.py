@@ -1,7 +1,7 @@
 """``dgaal init``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dgaal_cli.api.init import InitResult
     from dgaal_cli.rounds.test_source import TestReport
 
+
+Pages = Literal["first", "each", "max"]
 
 _NAMED = 10
 """Max. number of classes that are named."""
@@ -91,6 +93,13 @@ def init(
             "group instead."
         ),
     ] = "",
+    pages: Annotated[
+        Pages,
+        typer.Option(
+            help="What is used of TIFF and DICOM files with several pages: the first, each as an "
+            "image, or max, the brightest sample of all."
+        ),
+    ] = "first",
     accepts_network_folder: NetworkFolder = False,
 ) -> None:
     """Create a workspace for a pool of images."""
@@ -122,6 +131,7 @@ def init(
         downloads=download,
         sample_range=sample_range,
         group_by=group_by,
+        pages=pages,
         class_map=None if class_map is None else context.base / class_map,
     )
     keep_private(request.root)
@@ -190,7 +200,8 @@ def _print_notes(context: Context, made: "InitResult") -> None:
     if made.paged:
         context.note(
             f"only the first page or frame is used of {len(made.paged):,} files that have more, "
-            f"such as {show(made.paged[0])}; save pages as files of their own to use them all"
+            f"such as {show(made.paged[0])}; '--pages each' makes each page of TIFF and DICOM an "
+            "image, '--pages max' uses the brightest sample of all"
         )
     if made.groups or made.config.pool.group_by:
         alone = made.images - made.grouped

@@ -32,6 +32,7 @@ from dgaal_cli.data.sample_range import (
     choose_range,
 )
 from dgaal_cli.data.sources.base import Entry, FileBytes, Source
+from dgaal_cli.data.sources.pages import PageBytes
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.errors import InputDataError, StorageError
 from dgaal_cli.escaping import show
@@ -463,7 +464,7 @@ def _digest(
     digest.update(os.fsencode(source.spec))
     for entry in entries:
         digest.update(b"\0" + os.fsencode(entry.id))
-        if isinstance(entry.read, FileBytes):
+        if isinstance(entry.read, FileBytes | PageBytes):
             digest.update(b"\0" + entry.read.stamp().encode())
     return digest.hexdigest()[:32]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from dgaal_cli.data.page_names import file_and_page
 from dgaal_cli.errors import StorageError
 
 _T = TypeVar("_T")
@@ -79,6 +80,7 @@ def is_gone_from(folder: Path, sample_id: str) -> bool:
 
     Its part is the top folder of ``sample_id``, which may be a separate disk.
     """
+    sample_id, _ = file_and_page(sample_id)
     first, slash, _ = sample_id.partition("/")
     beside = os.path.join(folder, first) if slash else folder  # noqa: PTH118 - any bytes
     return is_gone(os.path.join(folder, sample_id), beside=beside)  # noqa: PTH118

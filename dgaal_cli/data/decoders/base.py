@@ -51,6 +51,9 @@ class Target(NamedTuple):
     """How samples become levels."""
     percentiles: tuple[float, float] = (0, 100)
     """What a survey reports as lowest and highest sample."""
+    page: int = 0
+    """Page of a TIFF or frame of a DICOM file, from 0; ``page_bytes.ALL_PAGES``: the brightest
+    sample of all."""
 
 
 class Framing(NamedTuple):

@@ -1,4 +1,4 @@
-"""DICOM images: the first frame, with rescaling, window, inversion and color space.
+"""DICOM images: one frame, with rescaling, window, inversion and color space.
 
 Gray samples are the rescaled ones (Hounsfield units of CT), so that ``pool.range`` refers to them.
 Without it the window of the file gives the brightness, and without a window the range of the stored
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pydicom
 
 from dgaal_cli.data.decoders.base import DecodedImage, Target, check_size
+from dgaal_cli.data.decoders.page_bytes import ALL_PAGES
 from dgaal_cli.data.unreadable import UnreadableImageError
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def decode(data: bytes, kind: str, target: Target) -> DecodedImage:  # noqa: ARG001 - not needed
-    """Decode the first frame: see ``base.Decoder``."""
+    """Decode the requested frame: see ``base.Decoder``."""
     dataset = pydicom.dcmread(io.BytesIO(data))
     if "PixelData" not in dataset:
         raise UnreadableImageError("DICOM without an image")
     width, height = int(dataset.Columns), int(dataset.Rows)
     check_size(width, height)
-    stored = _first_frame(dataset)
+    stored = _frame(dataset, target.page)
     colors = str(dataset.PhotometricInterpretation)
     if colors == "PALETTE COLOR":
         return DecodedImage(_palette_levels(stored, dataset), width, height)
@@ -33,17 +34,24 @@ def decode(data: bytes, kind: str, target: Target) -> DecodedImage:  # noqa: ARG
         return DecodedImage(stored, width, height, bits, (0, 2**bits - 1))
     if not colors.startswith("MONOCHROME"):
         raise UnreadableImageError(f"DICOM of color space {colors[:20]} is not read")
-    return _gray(dataset, stored)._replace(is_inverted=colors == "MONOCHROME1")
+    frame = 0 if target.page == ALL_PAGES else target.page
+    return _gray(dataset, stored, frame)._replace(is_inverted=colors == "MONOCHROME1")
 
 
-def _first_frame(dataset: Any) -> "npt.NDArray[Any]":
+def _frame(dataset: Any, number: int) -> "npt.NDArray[Any]":
     """Return samples (H, W) or, of color, RGB (H, W, 3)."""
     from pydicom.pixels.utils import pixel_array
 
     from dgaal_cli.data.decoders.dicom_codecs import add_codecs
 
     add_codecs()
-    return pixel_array(dataset, index=0)
+    if number != ALL_PAGES:
+        return pixel_array(dataset, index=number)
+    if dataset.get("PerFrameFunctionalGroupsSequence"):
+        raise UnreadableImageError("frames of own brightness have no brightest sample of all")
+    frames = pixel_array(dataset)
+    is_inverted = str(dataset.PhotometricInterpretation) == "MONOCHROME1"
+    return frames.min(axis=0) if is_inverted else frames.max(axis=0)
 
 
 def _palette_levels(stored: "npt.NDArray[Any]", dataset: Any) -> "npt.NDArray[Any]":
@@ -55,13 +63,13 @@ def _palette_levels(stored: "npt.NDArray[Any]", dataset: Any) -> "npt.NDArray[An
     return (colors >> 8).astype(np.uint8) if colors.dtype.itemsize == 2 else colors
 
 
-def _gray(dataset: Any, stored: "npt.NDArray[Any]") -> DecodedImage:
+def _gray(dataset: Any, stored: "npt.NDArray[Any]", frame: int) -> DecodedImage:
     import numpy as np
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     height, width = stored.shape
-    transform = _of_frame(dataset, "PixelValueTransformationSequence")
-    window = _of_frame(dataset, "FrameVOILUTSequence")
+    transform = _of_frame(dataset, "PixelValueTransformationSequence", frame)
+    window = _of_frame(dataset, "FrameVOILUTSequence", frame)
     samples: npt.NDArray[Any] = apply_modality_lut(stored, transform)
     hidden = _padding(dataset, stored)
     bits, is_signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
@@ -97,12 +105,13 @@ def _window(window: Any, *, is_exact: bool) -> tuple[float, float]:
     return center - half, center + half
 
 
-def _of_frame(dataset: Any, name: str) -> Any:
-    """Return where the attributes of the first frame are: in its functional group or the file."""
+def _of_frame(dataset: Any, name: str, frame: int) -> Any:
+    """Return where the attributes of a frame are: in its functional group or the file."""
     for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         sequence = dataset.get(groups)
-        if sequence and name in sequence[0]:
-            return sequence[0][name].value[0]
+        own = sequence[min(frame, len(sequence) - 1)] if sequence else None  # one is shared by all
+        if own and name in own:
+            return own[name].value[0]
     return dataset
 
 

@@ -14,6 +14,7 @@ from dgaal_cli.data.decoders.base import (
     Target,
     check_size,
 )
+from dgaal_cli.data.decoders.page_bytes import split_page
 from dgaal_cli.data.decoders.registry import find_format, load_decoder, not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError, describe
 
@@ -94,11 +95,14 @@ def _decode(data: bytes, target: Target, use: "Callable[[DecodedImage], _T]") ->
     """Decode one image and return what ``use`` makes of it."""
     if not data:
         raise UnreadableImageError("empty file")
+    data, page = split_page(data)
     kind = find_format(data)
     if kind is None:
         raise not_an_image()
+    if page and kind.name not in ("TIFF", "DICOM"):
+        raise UnreadableImageError(f"pages of {kind.name} are not read")
     try:
-        decoded = load_decoder(kind)(data, kind.name, target)
+        decoded = load_decoder(kind)(data, kind.name, target._replace(page=page))
         check_size(decoded.width, decoded.height)
         return use(decoded)
     except Exception as error:  # noqa: BLE001 - decoders raise many types on hostile bytes

@@ -1,8 +1,9 @@
 """TIFF: what Pillow reads, and with tifffile other depths, bands and compressions.
 
-Pillow decodes every file that it can, so that pixels do not depend on the installed packages. Only
-the first page is read. Of more than three bands, unless they are RGB, the first three are shown as
-red, green and blue; of two, the first.
+Pillow decodes every file that it can, so that pixels do not depend on the installed packages. It
+reads the first page; on request, tifffile reads a further one, or the brightest sample of all. Of
+more than three bands, unless they are RGB, the first three are shown as red, green and blue; of
+two, the first.
 """
 
 import io
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from dgaal_cli.data.decoders import pillow
 from dgaal_cli.data.decoders.base import DecodedImage, Target, check_size
 from dgaal_cli.data.decoders.deep_samples import equals, on_black, parse_nodata, turn
+from dgaal_cli.data.decoders.further_pages import tiff_pages
+from dgaal_cli.data.decoders.page_bytes import ALL_PAGES
 from dgaal_cli.data.decoders.registry import missing_package, not_an_image
 from dgaal_cli.data.unreadable import UnreadableImageError
 
@@ -26,7 +29,9 @@ _MULTIPLIED, _SEPARATE = 1, 2
 
 
 def decode(data: bytes, kind: str, target: Target) -> DecodedImage:
-    """Decode the first page: see ``base.Decoder``."""
+    """Decode the requested page: see ``base.Decoder``."""
+    if target.page:
+        return _further(data, target.page)
     try:
         return pillow.decode(data, kind, target)
     except UnreadableImageError as error:
@@ -41,6 +46,37 @@ def decode(data: bytes, kind: str, target: Target) -> DecodedImage:
         page = file.pages[0]
         check_size(page.imagewidth, page.imagelength)
         return _turned(_image(page), page)
+
+
+def _further(data: bytes, number: int) -> DecodedImage:
+    with _opened(data) as file:
+        numbers = tiff_pages(data) if number == ALL_PAGES else [number]
+        pages = [file.pages[each] for each in numbers]
+        for page in pages:
+            check_size(page.imagewidth, page.imagelength)
+        image = _turned(_image(pages[0]), pages[0])
+        for page in pages[1:]:
+            image = _brighter(image, _turned(_image(page), page))
+        return image
+
+
+def _brighter(one: DecodedImage, other: DecodedImage) -> DecodedImage:
+    """Return the brighter sample of two pages at each place.
+
+    Raises:
+        UnreadableImageError: The pages have different sizes or samples.
+    """
+    import numpy as np
+
+    first, second = np.asarray(one.pixels), np.asarray(other.pixels)
+    is_alike = first.shape == second.shape and first.dtype == second.dtype
+    if not is_alike or one.is_inverted != other.is_inverted:
+        raise UnreadableImageError("its pages have different sizes or samples")
+    hidden = None
+    if one.hidden is not None and other.hidden is not None:
+        hidden = one.hidden & other.hidden
+    choose = np.minimum if one.is_inverted else np.maximum
+    return one._replace(pixels=choose(first, second), hidden=hidden)
 
 
 def _opened(data: bytes) -> Any:

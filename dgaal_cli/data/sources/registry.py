@@ -21,7 +21,8 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
 
     Args:
         spec: SOURCE as on the command line: a path, or ``kind:name``. ``#split`` at the end selects
-            one split. A path that exists is used literally, even with ``#``.
+            one split, ``#pages=each`` and ``#pages=max`` state how files with several pages are
+            read. A path that exists is used literally, even with ``#``.
         base: Folder that a relative path is relative to.
         download: Whether a source may download missing files.
 
@@ -33,6 +34,12 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
     if source is not None:
         return source
     text, mark, split = spec.rpartition("#")
+    if mark and text and split.startswith("pages="):
+        from dgaal_cli.data.sources.pages import MARK, PagedSource
+
+        return PagedSource(
+            open_source(text, base=base, download=download), split.removeprefix(MARK)
+        )
     if mark and text and split:
         from dgaal_cli.data.sources.split import SplitSource
 
