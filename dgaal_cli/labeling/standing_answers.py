@@ -30,6 +30,8 @@ class StandingAnswer:
     ui: ShownAs | None = None
     is_blind: bool = False
     is_flagged: bool = False
+    at: str = ""
+    """Time of the answer, ISO 8601, UTC; empty in the history of a session."""
     given_by: str = ""
     """Another annotator, whose answer is the label; empty for one's own answers."""
 
@@ -71,6 +73,7 @@ def labels_of_others(
             kind="label",
             label=record.label,
             round=record.round,
+            at=record.at,
             given_by=record.annotator,
         )
         for record in labels
@@ -103,4 +106,5 @@ def _answer_of(event: EventRecord) -> StandingAnswer:
         round=event.round,
         ui=event.ui,
         is_blind=event.note == BLIND_NOTE,
+        at=event.at,
     )

@@ -68,6 +68,7 @@ REVIEW = (
     _action("flagged", "Flags", "flagged answers only", "F"),
     _action("differs", "Differs", "answers that differ from the model", "D"),
     _action("hinted", "Hinted", "answers given while the guess was shown", "H"),
+    _action("narrow", "Words", "list by a part of the file's name, by annotator or time", "N f2"),
     _SEARCH,
 )
 ROUNDS = (

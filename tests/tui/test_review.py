@@ -1,12 +1,18 @@
 """Review of answers: the list, its filters, and changes that are saved or kept on the screen."""
 
+import pytest
 from label_terminal import Terminal
+from textual.widgets import Input, Static
 
-from dgaal_cli.errors import StorageError
+from dgaal_cli.errors import StorageError, UsageError
+from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.labeling.standing_answers import StandingAnswer
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.sqlite.store import SqliteStore
 from dgaal_cli.tui.screens.dialogs import UnsavedDialog
+from dgaal_cli.tui.screens.pick_dialogs import WordsDialog
 from dgaal_cli.tui.screens.review import ReviewScreen
+from dgaal_cli.tui.widgets.review_search import parse_search
 from dgaal_cli.tui.widgets.rows import Rows
 
 
@@ -144,3 +150,64 @@ async def test_review_changes_two_answers_to_one_class_in_quick_succession(termi
         await t.pilot.press("9")  # the key may be held
         await t.pilot.pause()
         assert "key held" in review.note
+
+
+async def test_review_lists_by_words_and_refuses_unknown_conditions(terminal):
+    async with terminal() as t:
+        await t.press("3", "4", "5")
+        review = await open_review(t)
+        await t.pilot.press("N")
+        await t.until(lambda: isinstance(t.app.screen, WordsDialog))
+        dialog = t.app.screen
+        dialog.query_one(Input).value = "01 size:9"
+        await t.pilot.press("enter")
+        await t.pilot.pause()
+        assert t.app.screen is dialog
+        assert "'size:9' is no condition" in str(dialog.query_one("#problem", Static).content)
+        dialog.query_one(Input).value = "01 by:me"
+        await t.pilot.press("enter")
+        await t.until(lambda: t.app.screen is review)
+        assert sample_ids(review) == ["001.png"]
+        assert "01 by:me" in review.query_one("#status", Rows)._rows[0].text
+        await t.pilot.press("N")
+        await t.until(lambda: isinstance(t.app.screen, WordsDialog))
+        assert t.app.screen.query_one(Input).value == "01 by:me"
+        t.app.screen.query_one(Input).value = ""
+        await t.pilot.press("enter")
+        await t.until(lambda: t.app.screen is review)
+        assert len(sample_ids(review)) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "is_kept"),
+    [
+        ("", True),
+        ("CHURCH a1", True),
+        ("church b", False),
+        ("by:bob", True),
+        ("by:me", False),
+        ("since:2026-11-30", True),
+        ("since:2026-12-01", False),
+        ("before:2026-11-30T15", True),
+        ("before:2026-11-30", False),
+        ("since:2026-11-30T14 before:2026-11-30T15 church by:bob", True),
+    ],
+)
+def test_words_are_parts_of_the_name_annotator_and_time(words, is_kept):
+    answer = StandingAnswer(
+        event_id=1,
+        item_id=ItemId(1),
+        sample_id=SampleId("church/a1.jpg"),
+        is_synthetic=False,
+        kind="label",
+        label=None,
+        at="2026-11-30T14:05:59.123Z",
+        given_by="bob",
+    )
+    assert parse_search(words).keeps(answer) is is_kept
+
+
+@pytest.mark.parametrize("words", ["with:x", "by:", ":x"])
+def test_words_with_an_unknown_key_or_no_value_are_refused(words):
+    with pytest.raises(UsageError, match="is no condition"):
+        parse_search(words)

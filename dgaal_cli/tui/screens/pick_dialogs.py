@@ -7,9 +7,11 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui.screens.dialogs import Dialog, keys_line, text
+from dgaal_cli.tui.widgets.review_search import parse_search
 
 Result = TypeVar("Result")
 
@@ -71,6 +73,35 @@ class AddClassDialog(InputDialog[str]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the name."""
         self.dismiss(event.value.strip() or None)
+
+
+class WordsDialog(InputDialog[str]):
+    """Asks for words by which the review lists answers."""
+
+    heading = " list answers by words "
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+
+    def body(self) -> Sequence[Static | Input]:
+        """Create explanation, input and keys."""
+        return [
+            Static(text("Parts of a file's name, and by:NAME (by:me), since:2026-11-30, before:…")),
+            Input(self._words, max_length=200, id="words", classes="gap"),
+            Static("", id="problem"),
+            Static(keys_line(("⏎", "list"), ("Esc", "back")), classes="gap"),
+        ]
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Return the words if they are conditions."""
+        try:
+            parse_search(event.value)
+        except UsageError as error:
+            self.app.bell()
+            self.query_one("#problem", Static).update(text((show(str(error)), "#ffb454")))
+        else:
+            self.dismiss(event.value.strip())
 
 
 class SearchDialog(InputDialog[Result], Generic[Result]):

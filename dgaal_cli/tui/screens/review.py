@@ -36,6 +36,7 @@ from dgaal_cli.tui.widgets.captions import key_of
 from dgaal_cli.tui.widgets.image_view import Frame, ImageView
 from dgaal_cli.tui.widgets.lines import Pieces
 from dgaal_cli.tui.widgets.review_list import Filter, ReviewScene, hint_state, review_rows
+from dgaal_cli.tui.widgets.review_search import parse_search
 from dgaal_cli.tui.widgets.rows import Rows
 from dgaal_cli.tui.widgets.scene import SaveState
 
@@ -133,6 +134,8 @@ class ReviewScreen(AnswerScreen):
         """Run an action that does not answer the image."""
         if name in ("class", "flagged", "differs", "hinted"):
             self._change_filter(name)
+        elif name == "narrow":
+            self._ask_words()
         elif name == "help":
             self.show_help()
         elif self.pending or self._is_flagging:
@@ -161,6 +164,18 @@ class ReviewScreen(AnswerScreen):
                 is_hinted=old.is_hinted != (name == "hinted"),
             )
         self._mark(0)
+
+    def _ask_words(self) -> None:
+        """List answers by words, or all if none are typed."""
+        from dgaal_cli.tui.screens.pick_dialogs import WordsDialog
+
+        def take(words: str | None) -> None:
+            if words is not None:
+                search = parse_search(words)
+                self.filter = dataclasses.replace(self.filter, words=words, search=search)
+                self._mark(0)
+
+        self.app.push_screen(WordsDialog(self.filter.words), take)
 
     def _pick_class(self) -> None:
         """List all classes, or one that is selected by name."""
@@ -274,6 +289,7 @@ class ReviewScreen(AnswerScreen):
         filters += ["flagged"] if self.filter.is_flagged else []
         filters += ["differs from the model"] if self.filter.disagrees else []
         filters += ["guess was shown"] if self.filter.is_hinted else []
+        filters += [show(self.filter.words)] if self.filter.words else []
         return (
             (" REVIEW ", theme.BRAND),
             (f"  {' · '.join(filters)} ", theme.BAR_STRONG),

@@ -21,6 +21,7 @@ from dgaal_cli.tui.widgets.lines import (
     pad,
     width_of,
 )
+from dgaal_cli.tui.widgets.review_search import ALL, Search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,9 @@ class Filter:
     disagrees: bool = False
     is_hinted: bool = False
     """Answered while the guess was shown."""
+    words: str = ""
+    """What was typed for ``search``."""
+    search: Search = ALL
 
     def keeps(self, answer: StandingAnswer) -> bool:
         """Return whether an answer passes the filter."""
@@ -40,6 +44,7 @@ class Filter:
             and (not self.is_flagged or answer.is_flagged)
             and (not self.disagrees or answer.disagrees)
             and (not self.is_hinted or answer.is_hinted)
+            and self.search.keeps(answer)
         )
 
 
