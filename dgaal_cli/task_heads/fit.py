@@ -29,7 +29,7 @@ from dgaal_cli.task_heads.folds import (
     spread_folds,
 )
 from dgaal_cli.task_heads.graph import NeighborGraph, build_graph
-from dgaal_cli.task_heads.logistic import LinearHead, fit_logistic
+from dgaal_cli.task_heads.logistic import LinearHead, fit_logistic, in_own_span
 from dgaal_cli.task_heads.parts import GraphPart, HeadPart, head_rows
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ class _Fitting:
     def _head_candidates(self) -> Iterator[_Candidate]:
         for width in _WIDTHS:
             labeled = self._features[self._labels.positions]
-            rows = self._rows[width] = head_rows(self._graph, labeled, width)
+            self._rows[width] = head_rows(self._graph, labeled, width)
+            rows = in_own_span(self._rows[width])
             starts: dict[int, LinearHead] = {}
             for c in _PENALTIES:
                 kind = HeadKind(width, c)

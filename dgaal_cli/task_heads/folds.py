@@ -129,7 +129,7 @@ def head_folds(
     """Predict each held-out label by a head that was fitted to the other folds.
 
     Args:
-        rows: Labeled rows (n, width), see ``head_rows``.
+        rows: Labeled rows, see ``head_rows``, or their coordinates by ``in_own_span``.
         kind: Settings of the head.
         labels: Labels of the rows.
         starts: Head of each fold to begin with; replaced by the fitted ones.

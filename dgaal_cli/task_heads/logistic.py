@@ -60,9 +60,8 @@ def fit_logistic(
         own = fit_logistic(rows, targets[:, present], c, start=start, tolerance=tolerance)
         head.weights[:, present], head.bias[present] = own.weights, own.bias
         return head
-    basis = None
-    if len(rows) < rows.shape[1]:
-        basis = np.linalg.qr(rows.T)[0]  # (D, n)
+    basis = _basis(rows)
+    if basis is not None:
         rows = rows @ basis
     rows = np.hstack([rows, np.ones((len(rows), 1))])
     weights = np.zeros((rows.shape[1], targets.shape[1]))
@@ -72,6 +71,21 @@ def fit_logistic(
     weights = _Problem(rows, targets, c).solve(weights, tolerance)
     head = weights[:-1] if basis is None else basis @ weights[:-1]
     return LinearHead(head, weights[-1])
+
+
+def in_own_span(rows: Floats) -> Floats:
+    """Return rows (n, D) in coordinates (n, min(n, D)) of the space that they span.
+
+    Heads that are fitted to them give the same probabilities as heads for ``rows``. Many heads for
+    the same rows then need these coordinates only once.
+    """
+    basis = _basis(rows)
+    return rows if basis is None else rows @ basis
+
+
+def _basis(rows: Floats) -> Floats | None:
+    """Return a basis (D, n) of fewer rows than features; None for more rows."""
+    return np.linalg.qr(rows.T)[0] if len(rows) < rows.shape[1] else None
 
 
 def softmax(logits: Floats) -> Floats:

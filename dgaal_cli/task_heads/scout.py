@@ -10,7 +10,7 @@ import numpy as np
 
 from dgaal_cli.features.kernel import FeatureRows, Floats, Ids, blocks
 from dgaal_cli.task_heads.folds import Labels, labels_of
-from dgaal_cli.task_heads.logistic import LinearHead, fit_logistic, softmax
+from dgaal_cli.task_heads.logistic import LinearHead, fit_logistic, in_own_span, softmax
 
 PENALTY = 10.0
 """Inverse strength of the penalty on the weights for rows of length 1."""
@@ -67,10 +67,10 @@ def _competence(points: Floats, targets: Floats, known: Labels) -> float:
     held = known.held_out
     if not known.has_folds:
         return 0.0
-    predicted = np.empty(len(known.classes), np.int64)
+    predicted, points = np.empty(len(known.classes), np.int64), in_own_span(points)
     for fold in np.unique(known.folds[held]).tolist():
         inside = known.folds == fold
-        head = fit_logistic(points[~inside], targets[~inside], PENALTY)
+        head = fit_logistic(points, targets * ~inside[:, None], PENALTY)
         predicted[inside] = head.logits(points[inside]).argmax(axis=1)
     truth = known.classes[held]
     is_right = predicted[held] == truth

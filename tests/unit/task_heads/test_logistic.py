@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgaal_cli.task_heads import logistic
-from dgaal_cli.task_heads.logistic import fit_logistic, softmax
+from dgaal_cli.task_heads.logistic import fit_logistic, in_own_span, softmax
 
 
 def problem(count, width, classes=4, seed=0):
@@ -59,3 +59,15 @@ def test_control_two_steps_are_not_enough(monkeypatch):
     head = fit_logistic(rows, np.eye(4)[own], 10.0)
     true = reference(rows, own, 10.0).predict_proba(rows)
     assert np.abs(softmax(head.logits(rows)) - true).max() > 1e-3
+
+
+@pytest.mark.parametrize("count", [12, 40])
+def test_heads_in_the_span_of_the_rows_give_the_same_probabilities(count):
+    generator = np.random.default_rng(5)
+    rows = generator.standard_normal((count, 25))
+    targets = np.eye(3)[np.arange(count) % 3]
+    targets[: count // 4] = 0.0  # held out
+    short = in_own_span(rows)
+    assert short.shape == (count, min(count, 25))
+    own, other = (fit_logistic(part, targets, 1.0) for part in (short, rows))
+    np.testing.assert_allclose(softmax(own.logits(short)), softmax(other.logits(rows)), atol=1e-6)
