@@ -22,10 +22,12 @@ from dgaal_cli.store.records import PoolChange, PoolFile
 from dgaal_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from dgaal_cli.labeling.shared_answers import SharedAnswers
     from dgaal_cli.rounds.near_duplicates import By, NearDuplicates
 
 __all__ = ["PoolReport", "PoolUpdate"]
 __all__ += ["pool_duplicates", "pool_status", "pool_update"]
+__all__ += ["share_answers", "withdraw_shared_answers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,36 @@ def pool_duplicates(
     with open_store(workspace, read_only=not keeps_together) as store:
         found = near_duplicates(workspace, config, store, by=by, threshold=threshold, emit=emit)
         return found, keep_together(store, found) if keeps_together else 0
+
+
+def share_answers(
+    workspace: Workspace,
+    config: Config,
+    *,
+    by: "By" = "auto",
+    threshold: float | None = None,
+    emit: Emit = ignore,
+) -> "SharedAnswers":
+    """Give near duplicates without an answer the label of those that they resemble.
+
+    See ``labeling.shared_answers``; the arguments are those of ``pool_duplicates``.
+
+    Raises:
+        UsageError: As ``pool_duplicates``; so for the other errors.
+    """
+    from dgaal_cli.labeling.shared_answers import share_answers as share
+
+    found, _ = pool_duplicates(workspace, config, by=by, threshold=threshold, emit=emit)
+    with open_store(workspace) as store:
+        return share(store, found)
+
+
+def withdraw_shared_answers(workspace: Workspace) -> int:
+    """Withdraw all labels that near duplicates share; return their number."""
+    from dgaal_cli.labeling.shared_answers import withdraw_shared
+
+    with open_store(workspace) as store:
+        return withdraw_shared(store)
 
 
 def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> PoolReport:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgaal_cli.commands._context import Context
+from dgaal_cli.errors import UsageError
 from dgaal_cli.escaping import show
 
 if TYPE_CHECKING:
@@ -213,12 +214,27 @@ def duplicates_command(
         bool,
         typer.Option("--keep-together", help="Hold the images of each group out together."),
     ] = False,
+    share: Annotated[
+        bool,
+        typer.Option(
+            "--share-answers",
+            help="Give images without an answer the label of those that they resemble.",
+        ),
+    ] = False,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw-answers", help="Withdraw all labels that were shared.")
+    ] = False,
 ) -> None:
     """List images that show nearly the same, in groups; each image of a group is in one group."""
     from dgaal_cli import interruption
     from dgaal_cli.api.pool import pool_duplicates
 
     context: Context = ctx.obj
+    if share or withdraw:
+        if share and withdraw:
+            raise UsageError("use only one of --share-answers and --withdraw-answers")
+        _share_answers(context, by, threshold, is_withdrawn=withdraw)
+        return
     with interruption.listening():
         found, grouped = pool_duplicates(
             context.workspace(),
@@ -249,3 +265,31 @@ def duplicates_command(
         print(f"  ... and {len(found.groups) - _LISTED:,} more groups (--json lists all)")
     if keep_together:
         context.note(f"{_counted(grouped, 'image')} got a group and will be held out together")
+
+
+def _share_answers(
+    context: Context, by: Compared, threshold: float | None, *, is_withdrawn: bool
+) -> None:
+    from dgaal_cli import interruption
+    from dgaal_cli.api.pool import share_answers, withdraw_shared_answers
+
+    workspace = context.workspace()
+    if is_withdrawn:
+        count = withdraw_shared_answers(workspace)
+        if not context.printed_json({"withdrawn": count}):
+            print(f"{_counted(count, 'shared label')} withdrawn")
+        return
+    with interruption.listening():
+        done = share_answers(
+            workspace, context.config(), by=by, threshold=threshold, emit=context.listener()
+        )
+    if context.printed_json(done):
+        return
+    print(f"images with the label of a near duplicate: {done.shared:,}")
+    if done.withdrawn:
+        print(f"images that no longer have one: {done.withdrawn:,}")
+    if done.contradictions:
+        context.note(
+            f"groups that share no label, because their images have different ones: "
+            f"{done.contradictions:,}"
+        )

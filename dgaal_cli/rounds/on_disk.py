@@ -21,6 +21,7 @@ from dgaal_cli.rounds.dataset import (
     round_dataset,
 )
 from dgaal_cli.rounds.engine import EarlierRound, LastAnswers
+from dgaal_cli.rounds.held_out import images_to_measure
 from dgaal_cli.rounds.image_groups import firsts_of_groups
 from dgaal_cli.rounds.pool_features import feature_reader
 from dgaal_cli.rounds.pool_pixels import sound_pixels
@@ -193,9 +194,14 @@ def gather(
 
     task = kind.learning(max(1, len(classes)))
     targets, is_labeled = task.blank(len(items)), np.zeros(len(items), dtype=bool)
+    firsts = firsts_of_groups(ids, store.groups())
+    # A label that near duplicates share is neither measured on nor learned beside such a label.
+    is_measured = images_to_measure(config, firsts, has_test=bool(config.pool.test))
     for record, target in found:
         if target is not None and record.item_id in row_of:
             row = row_of[record.item_id]
+            if record.provenance == "inherited" and is_measured[row]:
+                continue
             targets[row], is_labeled[row] = target, True
     audited = {image.item_id for image in audited_images(store)}
     tested = read_test_images(workspace, config, classes, reader, emit)
@@ -220,7 +226,7 @@ def gather(
         had_labels=had_labels(workspace, number),
         has_no_earlier=all(other >= number for other in trained_rounds(workspace)),
         has_test=test_targets is not None,
-        first_of_group=firsts_of_groups(ids, store.groups()),
+        first_of_group=firsts,
         test_pixels=test if isinstance(test, np.ndarray) else None,
         test_targets=test_targets,
         features=features,

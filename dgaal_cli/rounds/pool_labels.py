@@ -14,9 +14,16 @@ from dgaal_cli.tasks.registry import load_task
 
 
 def label_columns(config: Config, store: Store, classes: Sequence[ClassRecord], items: Ids) -> Ids:
-    """Return the position in ``classes`` (N,) of each item's current label; -1 without one."""
+    """Return the position in ``classes`` (N,) of each item's current label; -1 without one.
+
+    Labels that near duplicates share count as none: features of equal images teach nothing more,
+    and a held-out label would be measured on twice.
+    """
     text, column = load_task(config.task).text, {c.uid: at for at, c in enumerate(classes)}
     verdicts = store.verdicts()
+    if store.groups():  # near duplicates that share labels have groups
+        shared = {record.item_id for record in store.labels() if record.provenance == "inherited"}
+        verdicts = {item: label for item, label in verdicts.items() if item not in shared}
     columns = np.full(len(items), -1, np.int64)
     for position, item in enumerate(items.tolist()):
         label = verdicts.get(ItemId(item))

@@ -4,17 +4,21 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from dgaal_cli.api.init import InitRequest, init
-from dgaal_cli.api.pool import pool_duplicates
+from dgaal_cli.api.pool import pool_duplicates, share_answers, withdraw_shared_answers
 from dgaal_cli.cli import app
 from dgaal_cli.errors import UsageError
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds import near_duplicates as module
 from dgaal_cli.rounds.near_duplicates import hash_points, leader_groups
+from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
+from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.tasks.classification.label import class_label
 
 
 def scene(seed: int) -> Image.Image:
@@ -117,3 +121,86 @@ def test_many_equal_points_are_one_group():
     points = np.repeat(np.eye(3, dtype=np.float32), 100, axis=0)
     assert [len(rows) for rows in leader_groups(points, 0.5)] == [100, 100, 100]
     assert leader_groups(points[:1], 0.5) == []
+
+
+def answer(workspace, **given):
+    """Let a person answer images: names without suffix to classes."""
+    with open_store(workspace) as store:
+        uids = {record.name: record.uid for record in store.classes()}
+        labels = [
+            ImportedLabel(
+                sample_id=f"{name.strip('_')}.png", label=class_label(uids[kind]), annotator="ann"
+            )
+            for name, kind in given.items()
+        ]
+        store.import_labels(labels)
+
+
+def labels(workspace):
+    with open_store(workspace, read_only=True) as store:
+        names = store.class_names()
+        return {r.sample_id: (names[r.label.classes[0]], r.provenance) for r in store.labels()}
+
+
+@pytest.fixture
+def labeled(made):
+    with open_store(made) as store:
+        store.add_classes(["cat", "dog"])
+    answer(made, _00="cat", _01="dog", _05="dog")
+    return made
+
+
+SHARED = {
+    "00-strong.jpg": ("cat", "inherited"),
+    "00-small.png": ("cat", "inherited"),
+    "01-bright.png": ("dog", "inherited"),
+}
+
+
+def test_one_answer_counts_for_a_group_and_is_withdrawn_in_one_step(labeled):
+    before = labels(labeled)
+    done = share_answers(labeled, configuration(labeled))
+    assert (done.shared, done.withdrawn, done.contradictions) == (3, 0, 0)
+    assert labels(labeled) == {**before, **SHARED}
+    with open_store(labeled, read_only=True) as store:
+        assert store.counts().annotations == 0  # imports are none, and neither are shared labels
+        assert store.check() == []
+    assert withdraw_shared_answers(labeled) == 3
+    assert labels(labeled) == before
+    assert withdraw_shared_answers(labeled) == 0
+
+
+def test_answers_of_people_beat_shared_labels_and_corrections_are_followed(labeled):
+    share_answers(labeled, configuration(labeled))
+    answer(labeled, **{"_01-bright": "cat"})
+    assert labels(labeled)["01-bright.png"] == ("cat", "imported")
+    answer(labeled, _00="dog")
+    done = share_answers(labeled, configuration(labeled))
+    assert (done.shared, done.withdrawn, done.contradictions) == (2, 1, 1)
+    found = labels(labeled)
+    assert found["00-small.png"] == ("dog", "inherited")
+    assert found["01-bright.png"] == ("cat", "imported")
+
+
+def test_images_of_different_groups_share_no_label(labeled):
+    with open_store(labeled) as store:
+        ids = [store.item_by_sample(name).item_id for name in ("01.png", "01-bright.png")]
+        store.change_pool(module.PoolChange(groups=dict(zip(ids, ("p1", "p2"), strict=True))))
+    assert share_answers(labeled, configuration(labeled)).shared == 2
+    assert "01-bright.png" not in labels(labeled)
+
+
+def test_shared_labels_are_not_measured_on_and_not_learned_beside_such_a_label(labeled):
+    answer(labeled, **{f"_{n:02d}": ("cat", "dog")[n % 2] for n in range(30)})
+    share_answers(labeled, configuration(labeled))
+    copies = {"00-strong.jpg", "00-small.png", "01-bright.png", "02-cut.png"}
+    for share in (0.05, 0.5, 0.95):
+        config = configuration(labeled, "threads=1", f"evaluation.held_out={share}")
+        with open_store(labeled) as store:
+            names = {item.item_id: item.sample_id for item in store.items()}
+            data = gather(labeled, config, store, number=0, device=torch.device("cpu")).data
+        held = {names[data.item_ids[row]] for row in np.flatnonzero(data.is_held_out)}
+        known = {names[data.item_ids[row]] for row in np.flatnonzero(data.is_labeled)}
+        assert not held & copies
+        for copy in copies:
+            assert (copy in known) is (f"{copy[:2]}.png" not in held)
