@@ -205,8 +205,8 @@ def duplicates_command(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Largest difference: bits of the hash (default 8), or cosine distance of features "
-            "(default 0.1).",
+            help="Largest difference: bits of the hash (default 12), or cosine distance of "
+            "features (default 0.2).",
             min=0.0,
         ),
     ] = None,

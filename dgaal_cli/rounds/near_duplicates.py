@@ -25,9 +25,9 @@ from dgaal_cli.workspace import Workspace
 
 By = Literal["auto", "hash", "features"]
 
-MAX_BITS = 8.0
+MAX_BITS = 12.0
 """Default for hashes: bits of 112 that may differ."""
-MAX_COSINE_DISTANCE = 0.1
+MAX_COSINE_DISTANCE = 0.2
 """Default for features: 1 minus the cosine of standardized features."""
 _BRIGHTER = 2 / 255
 """A neighbor is brighter from here on, so that noise in plain areas changes no bit."""

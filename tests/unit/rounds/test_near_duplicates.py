@@ -98,12 +98,12 @@ def test_duplicates_are_kept_together_and_known_groups_stay(made):
 def test_command_lists_groups(made):
     root = str(made.root)
     told = CliRunner().invoke(app, ["-C", root, "pool", "duplicates"])
-    assert "3 groups of near duplicates among 36 images (up to 8 bits of the hash)" in told.stdout
+    assert "3 groups of near duplicates among 36 images (up to 12 bits of the hash)" in told.stdout
     document = json.loads(
         CliRunner().invoke(app, ["-C", root, "--json", "pool", "duplicates"]).stdout
     )
     assert {frozenset(group) for group in document["groups"]} == EXPECTED
-    assert (document["by"], document["threshold"]) == ("hash", 8)
+    assert (document["by"], document["threshold"]) == ("hash", 12)
 
 
 @pytest.mark.parametrize("options", [{"threshold": -1}, {"by": "features"}])
