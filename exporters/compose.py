@@ -53,11 +53,13 @@ class ComposedGraph:
         """Return the name here of one of the model's tensors."""
         return f"{_PREFIX}{name}"
 
-    def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """Add a constant tensor; return its name."""
+    def constant(
+        self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32, *, name: str = ""
+    ) -> str:
+        """Add a constant tensor; return its name, which is automatic if empty."""
         from onnx import numpy_helper
 
-        name = self._name()
+        name = name or self._name()
         array = np.ascontiguousarray(value, dtype)
         self._model.graph.initializer.append(numpy_helper.from_array(array, name))
         return name

@@ -15,9 +15,10 @@ _STANDARD_DOMAINS = (b"", b"ai.onnx")
 # ModelProto
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTION = 7, 8, 14, 20, 25
 # GraphProto
-_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_OUTPUT = 1, 5, 12
 _NODE_OUTPUT = 2
 # TensorProto
+_TENSOR_NAME, _TENSOR_RAW = 8, 9
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 
 _Kind = str
@@ -80,6 +81,23 @@ def computed_names(data: bytes) -> list[str]:
         WireError: The bytes are not an ONNX model.
     """
     return _names(_graph(data), _GRAPH_NODE, _NODE_OUTPUT)
+
+
+def constants(data: bytes, prefix: str) -> dict[str, bytes]:
+    """Return the bytes of the constant tensors whose names start with ``prefix``.
+
+    Raises:
+        WireError: The bytes are not an ONNX model.
+    """
+    found: dict[str, bytes] = {}
+    for number, value in _fields(_graph(data)):
+        if number != _GRAPH_INITIALIZER:
+            continue
+        parts = dict(_fields(_message(value)))
+        name = _text(parts.get(_TENSOR_NAME, memoryview(b""))).decode(errors="replace")
+        if name.startswith(prefix):
+            found[name] = _text(parts.get(_TENSOR_RAW, memoryview(b"")))
+    return found
 
 
 def with_output(data: bytes, name: str) -> bytes:

@@ -13,8 +13,11 @@ from dgaal_cli.features.herding import LandmarkScore
 from dgaal_cli.features.kernel import Floats, squared_distances
 from dgaal_cli.task_heads.distill import DistilledHead
 from dgaal_cli.task_heads.logistic import softmax
+from exporters import onnx_wire
 from exporters.compose import ComposedGraph
 
+LANDMARKS = "landmarks_"
+"""Before the names of the constants of a score by landmarks."""
 _ABSENT = -1e4
 """Logit of a class without labels: finite, and its probability is 0."""
 _TINY = 1e-12
@@ -80,8 +83,10 @@ class Standardization:
 
     def add_to(self, graph: ComposedGraph, features: str) -> str:
         """Add the operations; return the tensor of the standardized features."""
-        rows = graph.after("Sub", features, graph.constant(self.mean))
-        return graph.after("Div", rows, graph.constant(self.deviation))
+        mean = graph.constant(self.mean, name=f"{LANDMARKS}mean")
+        rows = graph.after("Sub", features, mean)
+        deviation = graph.constant(self.deviation, name=f"{LANDMARKS}deviation")
+        return graph.after("Div", rows, deviation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,20 +163,56 @@ class CoverageScore:
         """See ``Score``."""
         return self.landmarks(_unit(self.standardization.of(features)))
 
+    def values(self, features: Floats) -> Floats:
+        """Return the kernel's values (n, L) of features (n, D) to the landmarks."""
+        rows, own = _unit(self.standardization.of(features)), self.landmarks
+        return np.exp(squared_distances(rows, own.points) * (-0.5 / own.width**2))
+
     def add_to(self, graph: ComposedGraph, features: str, probabilities: str) -> str:  # noqa: ARG002
         """See ``Score``."""
         own, points = self.landmarks, self.landmarks.points
         rows = self.standardization.add_to(graph, features)
         rows = _added_unit(graph, rows, points.shape[1])
-        products = graph.after("MatMul", rows, graph.constant(points.T))
+        columns = graph.constant(points.T, name=f"{LANDMARKS}points")
+        products = graph.after("MatMul", rows, columns)
         squares = _sum(graph, graph.after("Mul", rows, rows), points.shape[1])
         squares = graph.after("Add", squares, graph.constant((points**2).sum(axis=1)[None]))
         doubled = graph.after("Add", products, products)
         distances = graph.after("Relu", graph.after("Sub", squares, doubled))
-        scaled = graph.after("Mul", distances, graph.constant(-0.5 / own.width**2))
-        values = graph.after("Exp", scaled)
-        above = graph.after("Relu", graph.after("Sub", values, graph.constant(own.floors[None])))
-        return graph.after("MatMul", above, graph.constant(own.weights[:, None]))
+        scale = graph.constant(-0.5 / own.width**2, name=f"{LANDMARKS}scale")
+        values = graph.after("Exp", graph.after("Mul", distances, scale))
+        floors = graph.constant(own.floors[None], name=f"{LANDMARKS}floors")
+        above = graph.after("Relu", graph.after("Sub", values, floors))
+        weights = graph.constant(own.weights[:, None], name=f"{LANDMARKS}weights")
+        return graph.after("MatMul", above, weights)
+
+
+def read_coverage(model: bytes) -> CoverageScore | None:
+    """Return the ``CoverageScore`` in an exported model; None if its score is another one.
+
+    The critic, some of whose weights are below zero, is not a coverage.
+    """
+    found = {
+        name.removeprefix(LANDMARKS): np.frombuffer(raw, np.float32).astype(np.float64)
+        for name, raw in onnx_wire.constants(model, LANDMARKS).items()
+        if len(raw) % 4 == 0
+    }
+    names = ("mean", "deviation", "points", "scale", "floors", "weights")
+    if any(name not in found for name in names):
+        return None
+    width, count = len(found["mean"]), len(found["weights"])
+    is_whole = len(found["points"]) == width * count and len(found["scale"]) == 1
+    if not is_whole or len(found["floors"]) != count or found["weights"].min(initial=0.0) < 0:
+        return None
+    return CoverageScore(
+        Standardization(found["mean"], found["deviation"]),
+        LandmarkScore(
+            found["points"].reshape(width, count).T,
+            float(np.sqrt(-0.5 / found["scale"][0])),
+            found["weights"],
+            found["floors"],
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -40,7 +40,8 @@ def score(
     diverse: Annotated[
         bool,
         typer.Option(
-            "--diverse", help="Choose the images of --top to differ, without near-duplicates."
+            "--diverse",
+            help="Choose the images of --top to differ: as a query does, or no near-duplicates.",
         ),
     ] = False,
     engine: Annotated[

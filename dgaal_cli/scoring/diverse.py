@@ -6,6 +6,7 @@ import numpy as np
 
 from dgaal_cli.methods.k_center import k_center, nearest_distances
 from dgaal_cli.scoring.rows import BLOCK_ROWS, FloatArray, Indices, Rows
+from dgaal_cli.scoring.top_candidates import TopCandidates
 
 CANDIDATES = 5
 """Distinct images considered for each selected image."""
@@ -27,29 +28,18 @@ class DiverseRanking:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._limit = max(MIN_KEPT, CANDIDATES * count)
-        self._parts: list[Rows] = []
-        self._features: list[FloatArray] = []
-        self._kept = 0
+        self._candidates = TopCandidates(max(MIN_KEPT, CANDIDATES * count))
 
     def add(self, rows: Rows, features: FloatArray | None = None) -> None:
         """Add rows, and the features (n, Z) of the readable rows."""
-        readable = rows.readable()
-        if not len(readable):
-            return
-        assert features is not None, "features were not kept"
-        assert len(features) == len(readable)
-        self._parts.append(readable)
-        self._features.append(features)
-        self._kept += len(readable)
-        if self._kept > 2 * self._limit:
-            self._cut()
+        self._candidates.add(rows, features)
 
     def ranked(self) -> Iterator[Rows]:
         """Return the selected rows, best score first."""
-        if not self._parts:
+        found = self._candidates.best()
+        if found is None:
             return iter(())
-        rows, features = self._cut()
+        rows, features = found
         distinct = _distinct(features, CANDIDATES * self._count)
         if self._count == 1:
             chosen = distinct[:1]
@@ -62,14 +52,6 @@ class DiverseRanking:
                 [0, *(1 + n for n in k_center(spread[1:], spread[:1], self._count - 1))]
             ]
         return rows.blocks(np.sort(chosen).astype(np.intp), BLOCK_ROWS)
-
-    def _cut(self) -> tuple[Rows, FloatArray]:
-        """Keep only the best rows, sorted."""
-        rows = Rows.concatenate(self._parts)
-        order = rows.order()[: self._limit]
-        best, features = rows.take(order), np.concatenate(self._features)[order]
-        self._parts, self._features, self._kept = [best], [features], len(best)
-        return best, features
 
 
 def _distinct(features: FloatArray, count: int) -> Indices:

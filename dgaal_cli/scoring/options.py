@@ -20,7 +20,8 @@ class ScoreOptions:
     top: int | None = None
     """Keep only this many of the best images, followed by all unreadable images."""
     diverse: bool = False
-    """Select the best images without near-duplicates: see ``scoring.diverse``."""
+    """Select different ones of the best images: as a query does if the sampler's rule covers the
+    pool (``scoring.refitted``), else without near-duplicates (``scoring.diverse``)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: int = 0

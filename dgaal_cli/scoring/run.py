@@ -100,10 +100,22 @@ class ScoringRun:
         if self._options.top is None:
             return rows
         if self._options.diverse:
-            from dgaal_cli.scoring.diverse import DiverseRanking  # few runs need it
-
-            return BestThenUnreadable(DiverseRanking(self._options.top), rows)
+            return BestThenUnreadable(self._diverse_ranking(self._options.top), rows)
         return BestThenUnreadable(TopRanking(self._options.top), rows)
+
+    def _diverse_ranking(self, count: int) -> Ranking:
+        """Choose as the sampler's rule does if it compares features, else far apart."""
+        from dgaal_cli.artifacts.feature_head import read_coverage  # few runs need these
+
+        if self._artifact.format == "onnx":
+            coverage = read_coverage(self._artifact.data)
+            if coverage is not None:
+                from dgaal_cli.scoring.refitted import RefittedRanking
+
+                return RefittedRanking(count, coverage)
+        from dgaal_cli.scoring.diverse import DiverseRanking
+
+        return DiverseRanking(count)
 
     def _resume(self, journal: Journal) -> None:
         if not self._options.resume:

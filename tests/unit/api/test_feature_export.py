@@ -19,6 +19,7 @@ from dgaal_cli.api.score import score
 from dgaal_cli.api.status import status
 from dgaal_cli.artifacts import feature_head
 from dgaal_cli.artifacts.artifact_bytes import read_artifact
+from dgaal_cli.artifacts.feature_head import read_coverage
 from dgaal_cli.errors import CheckFailedError, UsageError
 from dgaal_cli.events import Warned, ignore
 from dgaal_cli.features.standardized import StandardizedRows
@@ -82,14 +83,14 @@ def exported(workspace, config):
     return said
 
 
-def table(workspace):
+def table(workspace, **options):
     path = workspace.root / "ranked.csv"
     score(
         str(workspace.root / "pool"),
         artifact=workspace.artifacts_path / "sampler.onnx",
         base=workspace.root,
         output=path,
-        options=ScoreOptions(workers=1, device="cpu", threads=1),
+        options=ScoreOptions(workers=1, device="cpu", threads=1, **options),
     )
     rows = np.genfromtxt(path, delimiter=",", names=True, dtype=None, encoding="utf-8")
     return {row["id"]: row for row in rows}
@@ -110,6 +111,29 @@ def test_sampler_scores_images_as_the_query_ranks_them(make, method, form):
         unanswered = {i.sample_id for i in store.items()} - set(NAMES[:12])
     best = max(unanswered, key=lambda name: scores[name]["score"])
     assert best == item.sample_id
+
+
+@pytest.mark.parametrize("method", ["maxherding", "dgaal"])
+def test_different_best_images_are_those_that_a_query_asks(make, method):
+    workspace, config = make(method)
+    exported(workspace, config)
+    every = table(workspace)
+    best = table(workspace, top=6)
+    found = table(workspace, top=6, diverse=True)
+    asked = {item.sample_id for item in query(workspace, config, count=6).items}
+    assert set(found) == asked
+    assert set(best) != asked  # control: the highest scores are alike
+    assert all(found[name]["score"] == every[name]["score"] for name in found)
+    scores = [row["score"] for row in found.values()]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("method", ["kernel-critic", "coreset"])
+def test_other_samplers_have_no_coverage_to_refit(make, method):
+    workspace, config = make(method)
+    exported(workspace, config)
+    assert read_coverage((workspace.artifacts_path / "sampler.onnx").read_bytes()) is None
+    assert len(table(workspace, top=6, diverse=True)) == 6
 
 
 @pytest.mark.parametrize("method", ["margin", "entropy", "least-confidence"])

@@ -7,6 +7,7 @@ from score_rows import scored, unreadable
 from dgaal_cli.ids import SampleId
 from dgaal_cli.scoring.diverse import CANDIDATES, DiverseRanking
 from dgaal_cli.scoring.rows import Row, Rows
+from dgaal_cli.scoring.top_candidates import TopCandidates
 
 
 def row(number: int, score: float) -> Row:
@@ -70,13 +71,14 @@ def test_chosen_duplicate_has_the_highest_score() -> None:
     assert [item.id for item in chosen(rows, np.ones((6, 3)), 1)] == ["00005"]
 
 
-def test_ranking_keeps_only_candidates_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgaal_cli.scoring.diverse.MIN_KEPT", 100)
-    ranking = DiverseRanking(2)
+def test_ranking_keeps_only_candidates_in_memory() -> None:
+    candidates = TopCandidates(100)
     for number in range(5_000):
-        ranking.add(Rows.of([row(number, float(number))]), np.zeros((1, 3), np.float32))
-        assert sum(map(len, ranking._parts)) <= 2 * 100 + 1
-    assert next(ranking.ranked()).ids[0] == "04999"
+        candidates.add(Rows.of([row(number, float(number))]), np.zeros((1, 3), np.float32))
+        assert len(candidates) <= 2 * 100 + 1
+    best = candidates.best()
+    assert best is not None
+    assert best[0].ids == [f"{number:05d}" for number in range(4_999, 4_899, -1)]
 
 
 def test_unreadable_images_are_not_ranked() -> None:
