@@ -88,7 +88,7 @@ def accept_predicted(
     for share in _SHARES:
         count = max(1, round(share * len(rest.items)))
         least = float(rest.confidences[count - 1])
-        bound = _most_errors(answers, sure >= least, total) / count
+        bound = most_errors(answers, sure >= least, total) / count
         bounds.append(bound)
         if bound <= max_error:
             classes = zip(rest.items[:count], rest.classes[:count], strict=True)
@@ -166,7 +166,7 @@ def _answers(
     return [each.answer for each in given.values()], predictions.probabilities[places].max(axis=1)
 
 
-def _most_errors(
+def most_errors(
     answers: Sequence[AuditAnswer], is_sure: npt.NDArray[np.bool_], total: int
 ) -> float:
     """Return an upper bound of the number of wrong predictions among sure ones."""
