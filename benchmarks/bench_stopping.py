@@ -34,7 +34,8 @@ from dgaal_cli.audit.classes import ClassAnswer, balanced_accuracy, class_estima
 from dgaal_cli.audit.design import draw
 from dgaal_cli.audit.estimate import estimate
 from dgaal_cli.audit.forecast import MeasuredModel, forecast
-from dgaal_cli.audit.goals import Goal, goal_bounds
+from dgaal_cli.audit.goal import Goal
+from dgaal_cli.audit.goal_bounds import goal_bounds
 from dgaal_cli.features.herding import max_herding
 from dgaal_cli.task_heads.fit import fit
 from dgaal_cli.task_heads.graph import build_graph

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from dgaal_cli.audit.goals import Goal, GoalKind
+from dgaal_cli.audit.goal import Goal, GoalKind
 from dgaal_cli.config.schema import GoalConfig
 from dgaal_cli.errors import UsageError
 from dgaal_cli.store.protocol import ClassList

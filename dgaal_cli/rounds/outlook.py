@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dgaal_cli.audit.estimate import LEVEL, MIN_AUDITED, Interval, estimate
+from dgaal_cli.audit.goal import Bounds, Goal
 from dgaal_cli.config.schema import Config
 from dgaal_cli.rounds.audit_entries import audited_images, is_audit
 from dgaal_cli.rounds.audit_estimate import PoolEstimate, class_answers
@@ -19,7 +20,6 @@ from dgaal_cli.workspace import Workspace
 if TYPE_CHECKING:
     from dgaal_cli.audit.classes import ClassAnswer
     from dgaal_cli.audit.forecast import Forecast, LabelsAhead
-    from dgaal_cli.audit.goals import Bounds, Goal
     from dgaal_cli.audit.stopping import Criterion
 
 MORE = 100
@@ -35,8 +35,8 @@ _Z = 1.96
 class GoalState:
     """How far one goal is."""
 
-    goal: "Goal"
-    bounds: "Bounds"
+    goal: Goal
+    bounds: Bounds
     """They hold however often one looks."""
     ahead: "LabelsAhead | None"
     """Labels that are needed in addition; None without a forecast."""
@@ -69,7 +69,7 @@ def outlook(
     config: Config,
     store: Store,
     found: PoolEstimate,
-    until: "Goal | None" = None,
+    until: Goal | None = None,
 ) -> Outlook:
     """Look ahead from the audits of all rounds.
 
@@ -80,7 +80,7 @@ def outlook(
         found: Estimate of the newest model.
         until: The goal to judge instead of the configured ones.
     """
-    from dgaal_cli.audit.goals import Goal, goal_bounds
+    from dgaal_cli.audit.goal_bounds import goal_bounds
 
     goals = [until] if until else goals_of(config.goal, store.classes())
     given = _answers_of_models(workspace, config, store)
@@ -149,7 +149,7 @@ def _need(state: GoalState, answer_s: float | None, left: int) -> str:
     return f"about {labels:,} more labels ({math.ceil(ahead.low):,} to {most}){time}"
 
 
-def _name(goal: "Goal") -> str:
+def _name(goal: Goal) -> str:
     return "accuracy" if goal.kind == "accuracy" else f"{goal.kind} of {goal.class_name}"
 
 
@@ -179,13 +179,11 @@ def _answers_of_models(workspace: Workspace, config: Config, store: Store) -> li
 
 def accuracy_curve(workspace: Workspace, config: Config, store: Store) -> "Forecast | None":
     """Return the learning curve ahead; None until an audit measured three models."""
-    from dgaal_cli.audit.goals import Goal
-
     models = _answers_of_models(workspace, config, store)
     return _forecast(models, Goal(kind="accuracy", target=1.0))
 
 
-def _forecast(models: Sequence[_Model], goal: "Goal") -> "Forecast | None":
+def _forecast(models: Sequence[_Model], goal: Goal) -> "Forecast | None":
     from dgaal_cli.audit.forecast import MeasuredModel, forecast
 
     measured: list[MeasuredModel] = []
@@ -199,7 +197,7 @@ def _forecast(models: Sequence[_Model], goal: "Goal") -> "Forecast | None":
     return forecast(measured)
 
 
-def _measure(answers: "Sequence[ClassAnswer]", goal: "Goal") -> Interval | None:
+def _measure(answers: "Sequence[ClassAnswer]", goal: Goal) -> Interval | None:
     from dgaal_cli.audit.classes import class_estimates
 
     if goal.kind == "accuracy":
@@ -218,7 +216,6 @@ def pace(store: Store) -> float | None:
 
 
 def _criteria(store: Store, models: Sequence[_Model]) -> "tuple[Criterion, ...]":
-    from dgaal_cli.audit.goals import Goal
     from dgaal_cli.audit.stopping import criteria
 
     query = store.last_query()

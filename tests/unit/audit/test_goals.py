@@ -5,7 +5,8 @@ import pytest
 from audited_pools import NAMES, answers, pool
 
 from dgaal_cli.audit.forecast import MeasuredModel, forecast
-from dgaal_cli.audit.goals import Bounds, Goal, goal_bounds
+from dgaal_cli.audit.goal import Bounds, Goal
+from dgaal_cli.audit.goal_bounds import goal_bounds
 from dgaal_cli.audit.stopping import criteria
 
 

@@ -1,36 +1,12 @@
-"""Goals for a model on the pool, and bounds of each that hold however often one looks."""
+"""Bounds of goals that hold however often one looks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from dgaal_cli.audit.anytime import lower_bound, upper_bound
 from dgaal_cli.audit.classes import ClassAnswer
 from dgaal_cli.audit.estimate import LEVEL
-from dgaal_cli.ids import ClassUid
-
-GoalKind = Literal["accuracy", "recall", "precision"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """A measure of the model that is to reach a value."""
-
-    kind: GoalKind
-    target: float
-    """Above 0, at most 1."""
-    class_name: str = ""
-    """Class of recall or precision; empty for the accuracy."""
-    uid: ClassUid | None = None
-    """Of that class; None if no class has this name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Bounds of a measure, 0..1, that both hold at every look."""
-
-    low: float
-    high: float
+from dgaal_cli.audit.goal import Bounds, Goal
 
 
 def goal_bounds(answers: Sequence[ClassAnswer], goal: Goal, level: float = LEVEL) -> Bounds:
