@@ -134,7 +134,8 @@ class History:
         if len(items) < 3:
             return
         one, two, three = self.random.sample(items, 3)
-        aside = SampleId(f"{three.sample_id}@{three.sha256.hex()}")
+        # Never a name of before: another image may have it since, by an exchange.
+        aside = SampleId(f"{three.sample_id}@{secrets.token_hex(8)}")
         firsts = {
             one.item_id: two.sample_id,
             two.item_id: one.sample_id,
