@@ -1,6 +1,8 @@
 """``dgaal pool duplicates``: images that show nearly the same, in groups."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dgaal_cli.rounds.on_disk import gather
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel
 from dgaal_cli.tasks.classification.label import class_label
+from dgaal_cli.workspace import Workspace
 
 
 def scene(seed: int) -> Image.Image:
@@ -28,10 +31,11 @@ def scene(seed: int) -> Image.Image:
     return small.resize((96, 96), Image.Resampling.BICUBIC)
 
 
-@pytest.fixture
-def made(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """Return a workspace of 30 scenes; of the first three, copies that a person would not tell."""
-    pool = tmp_path / "pool"
+    folder = tmp_path_factory.mktemp("near")
+    pool = folder / "pool"
     pool.mkdir()
     for seed in range(30):
         scene(seed).save(pool / f"{seed:02d}.png")
@@ -42,8 +46,15 @@ def made(tmp_path):
     scene(2).crop((1, 1, 96, 96)).save(pool / "02-cut.png")
     for name, level in (("black", 0), ("white", 255)):
         Image.new("RGB", (96, 96), (level,) * 3).save(pool / f"{name}.png")
-    request = InitRequest(root=tmp_path / "w", pool="pool", base=tmp_path, method="random")
-    return init(request).workspace
+    request = InitRequest(root=folder / "w", pool="pool", base=folder, method="random")
+    workspace = init(request).workspace
+    pool_duplicates(workspace, configuration(workspace))  # makes the thumbnails once
+    return workspace
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    return Workspace(Path(shutil.copytree(template.root, tmp_path / "w")))
 
 
 EXPECTED = {
