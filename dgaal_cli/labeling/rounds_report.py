@@ -137,7 +137,7 @@ def _how(info: "MethodInfo") -> str:
     """Return how a method selects, in a few words: the first fact that holds."""
     facts = (
         (info.draws_queries, "asks synthetic images"),
-        (info.feature_rule, "covers the pool, without a training"),
+        (info.feature_rule, "by features, without a training"),
         (info.id_scores, "at random"),
         (info.has_own_query_rule and not info.needs_labels, "covers the pool"),
         (info.has_own_task_model, "by a task model of its own"),

@@ -193,8 +193,10 @@ async def test_second_export_is_refused_with_a_message(terminal, tmp_path):
         await export(t)
         await export(t)
         assert "an export, or the prediction after it, is running" in t.text()
+        assert " exporting " in t.text()
         go.touch()
         await t.until(lambda: "exported; the files are in" in t.text(), "for the first")
+        assert " exporting " not in t.text()
 
 
 async def test_older_view_does_not_replace_a_newer_one(terminal):

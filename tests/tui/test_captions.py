@@ -122,3 +122,15 @@ def test_photo_facts_of_damaged_and_missing_files_are_empty(tmp_path):
 )
 def test_accuracy_of_few_images_tells_nothing_else_it_has_an_interval(accuracy, measured, text):
     assert accuracy_text(accuracy, measured) == text
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_long_notice_is_wrapped_instead_of_cut(workspace, clock, size):
+    notice = "nothing is trained yet: these images were chosen by thumbnails of the pool"
+    with label_app(workspace, clock) as app:
+        async with app.run_test(size=size) as pilot:
+            await ready(app, pilot)
+            app.label_screen.notices.inform(notice)
+            shown = " ".join(caption(app).split())
+            assert notice in shown
+            assert "…" not in shown

@@ -1,6 +1,7 @@
 """What the terminal prints after it has closed, and messages that name the next step."""
 
 import dataclasses
+from contextlib import closing
 
 import pytest
 
@@ -33,3 +34,30 @@ def test_second_terminal_of_one_annotator_is_told_how_to_label_too(make_workspac
         open_session(workspace, config, annotator="ann"),
     ):
         pass
+
+
+def test_session_says_that_a_training_is_unfinished_unless_it_runs(make_workspace, config):
+    workspace = make_workspace()
+    (workspace.root / "pool").mkdir()
+    for number in range(12):
+        name = f"{number:03d}.png"
+        (workspace.root / "pool" / name).write_text(name)  # the content that its item has
+
+    def note() -> str:
+        with open_session(workspace, config, annotator="ann") as opener, closing(opener()) as it:
+            return it.open(is_hurried=True).note
+
+    assert "interrupted" not in note()
+    folder = workspace.round_path(1)
+    folder.mkdir(parents=True)
+    (folder / "start.json").write_text('{"watermark": 1, "training": "x"}')
+    assert "the training of round 1 was interrupted; train to resume it" in note()
+    with workspace.lock("train", doing="training"):
+        assert "interrupted" not in note()
+
+
+async def test_restored_answer_states_no_time(terminal):
+    async with terminal() as t:
+        await t.press("3", "u", "U")
+        assert "✔ 3 three" in t.text()
+        assert "0.00 s" not in t.text()

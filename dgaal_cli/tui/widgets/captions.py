@@ -111,6 +111,18 @@ def undone_line(before: StandingAnswer, view: LabelView, keymap: Keymap) -> Piec
     )
 
 
+def wrapped(notice: Pieces, width: int, count: int) -> list[Pieces]:
+    """Return a notice in at most ``count`` lines; its last piece is broken between words."""
+    if not notice or width_of(notice) <= width:
+        return [notice]
+    *marks, (text, style) = notice
+    indent = width_of(marks)
+    parts = textwrap.wrap(text, max(10, width - indent))
+    parts = [*parts[: count - 1], " ".join(parts[count - 1 :])]
+    first: Pieces = (*marks, (parts[0], style))
+    return [first, *(((" " * indent, theme.BASE), (part, style)) for part in parts[1:] if part)]
+
+
 def round_summary(view: LabelView) -> list[str]:
     """Return a summary of the round in a few lines, for the training dialog."""
     p = view.progress

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Size
@@ -189,19 +190,22 @@ class SceneView(Covered):
         if scene.are_hints_on and image and image.is_blind:
             marks.append("blind: answer without a guess")
         frame = self.query_one(Frame)
+        note = (picture.note if self._layout.edge else scene.look.note) if picture else ""
+        beside = cell_len(note) + 2 if note and not self._layout.edge else 0
         lines = captions.why_lines(
             image,
             scene.view,
             count=max(1, self._layout.captions - 1),
-            width=frame.size.width,
+            width=frame.size.width - beside,
             is_guess_visible=scene.is_guess_visible,
         )
+        answer = captions.wrapped(self._answer_line(), frame.size.width, len(lines) + 1)
         frame.show_frame(
             title="" if image else "ROUND",
             mark=" · ".join(marks),
-            note=(picture.note if self._layout.edge else scene.look.note) if picture else "",
+            note=note,
             is_synthetic=bool(image and image.is_synthetic),
-            captions=(*lines, self._answer_line())
+            captions=(*lines[: len(lines) + 1 - len(answer)], *answer)
             if not scene.is_alone
             else (self._one_line(lines),),
             edge=self._layout.edge,

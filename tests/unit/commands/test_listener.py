@@ -45,6 +45,14 @@ def test_round_line_counts_labels_of_synthetic_images_separately() -> None:
     assert _listener._round_line(with_synthetic) == line.format(" (12 more of synthetic images)")
 
 
+def test_round_line_counts_labels_that_are_held_out() -> None:
+    started = RoundStarted(
+        round=1, method="vaal", labels=19, held_out_labels=3, pool=300, device="cpu"
+    )
+    line = "round 1: vaal on 19 labels, 3 more held out, and 300 images, cpu"
+    assert _listener._round_line(started) == line
+
+
 def test_failing_command_shows_the_cursor_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the cursor stays hidden after Ctrl-C."""
     screen = io.StringIO()
