@@ -19,6 +19,10 @@ MIN_IMAGES = 50
 _EDGES = range(10, 100, 10)
 """Percentiles that separate the bins of the index."""
 
+_SAME = 1e-5
+"""Scores that differ by less than this share of the pool's range count as equal: an engine rounds
+otherwise than the one that scored the pool, and all labeled images of a covered pool are at 0."""
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -56,7 +60,9 @@ class DriftMeter:
     def __init__(self, quantiles: tuple[float, ...]) -> None:
         """Start with the training pool's scores at 0, 1, ... 100 %, ascending; may be empty."""
         # float32 like the scores, so that a bound equals the score that it was computed from.
-        self._bounds = np.array(quantiles, np.float32)
+        bounds = np.array(quantiles, np.float32)
+        self._step = _SAME * float(bounds[-1] - bounds[0]) if bounds.size else 0.0
+        self._bounds = self._rounded(bounds)
         self._up_to: Counts = np.zeros(len(quantiles) + 1, np.int64)
         self._below: Counts = np.zeros(len(quantiles) + 1, np.int64)
 
@@ -65,8 +71,14 @@ class DriftMeter:
         if not self._bounds.size:
             return
         length = len(self._up_to)
+        scores = self._rounded(scores)
         self._up_to += np.bincount(np.searchsorted(self._bounds, scores, "left"), minlength=length)
         self._below += np.bincount(np.searchsorted(self._bounds, scores, "right"), minlength=length)
+
+    def _rounded(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if not self._step:
+            return scores
+        return (np.round(scores / self._step) * self._step).astype(np.float32)
 
     def result(self) -> Drift | None:
         """Return the drift; None without quantiles or with fewer than ``MIN_IMAGES`` scores."""

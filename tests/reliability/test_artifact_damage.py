@@ -222,6 +222,7 @@ def test_damaged_checkpoint_is_refused_before_parsing(
     """A tensor file or state of another round is refused too; the intact one loads afterwards."""
     from dgaal_cli.errors import CheckpointError
     from dgaal_cli.training import checkpoint
+    from dgaal_cli.training.checkpoint_folder import COMPLETE_NAME, STATE_NAME, TENSORS_NAME
 
     folder = tmp_path / "checkpoint"
     for number, name in enumerate(("checkpoint", "other")):
@@ -232,12 +233,16 @@ def test_damaged_checkpoint_is_refused_before_parsing(
     monkeypatch.setattr(
         checkpoint, "parse_tensors", lambda data: (parsed.append(""), sound(data))[1]
     )
-    names = (checkpoint.TENSORS_NAME, checkpoint.STATE_NAME, checkpoint.COMPLETE_NAME)
+    names = (
+        TENSORS_NAME,
+        STATE_NAME,
+        COMPLETE_NAME,
+    )
     for name in names:
         data = (folder / name).read_bytes()
         other = (tmp_path / "other" / name).read_bytes()
         for damaged in (*flips(data, count, seed), *truncations(data), *additions(data), other):
-            if name == checkpoint.COMPLETE_NAME and damaged.strip() == data:
+            if name == COMPLETE_NAME and damaged.strip() == data:
                 continue  # an additional line end changes nothing
             (folder / name).write_bytes(damaged)
             with pytest.raises(CheckpointError):

@@ -244,18 +244,23 @@ def test_checkpoint_parser_with_matching_digests(
 
     torch = pytest.importorskip("torch")
     from dgaal_cli.training import checkpoint
+    from dgaal_cli.training.checkpoint_folder import COMPLETE_NAME, STATE_NAME, TENSORS_NAME
 
     number = request.getfixturevalue("seed")
     checkpoint.save(tmp_path / "c", {"module.a": torch.ones(3)}, {"step": 1})
     folder = tmp_path / "c"
-    for name in (checkpoint.STATE_NAME, checkpoint.TENSORS_NAME, checkpoint.COMPLETE_NAME):
+    for name in (
+        STATE_NAME,
+        TENSORS_NAME,
+        COMPLETE_NAME,
+    ):
 
         def parse(data: bytes, name: str = name) -> None:
             (folder / name).write_bytes(data)
-            if name != checkpoint.COMPLETE_NAME:
-                hashes = json.loads((folder / checkpoint.COMPLETE_NAME).read_bytes())
+            if name != COMPLETE_NAME:
+                hashes = json.loads((folder / COMPLETE_NAME).read_bytes())
                 hashes[name] = hashlib.sha256(data).hexdigest()
-                (folder / checkpoint.COMPLETE_NAME).write_text(json.dumps(hashes))
+                (folder / COMPLETE_NAME).write_text(json.dumps(hashes))
             checkpoint.load(folder)
 
         valid = (folder / name).read_bytes()

@@ -68,6 +68,16 @@ def test_pool_with_ties_does_not_drift_from_itself() -> None:
     assert measured(np.zeros(1000, np.float32), pool).level == "strong"
 
 
+def test_rounding_of_equal_scores_is_no_drift() -> None:
+    """Two in five images are labeled; their scores are 0 but for what engines round."""
+    noise = RNG.normal(0, 1e-10, 400)
+    pool = np.concatenate([noise, np.abs(RNG.normal(4e-4, 1e-4, 600))]).astype(np.float32)
+    again = np.where(np.arange(1000) < 400, 0, pool).astype(np.float32)
+    assert measured(again, pool).level == "none"
+    assert measured(pool, again).level == "none"
+    assert measured(np.roll(again, 1)[again > 0], pool).level == "strong"
+
+
 def test_constant_pool_drifts_from_another_constant() -> None:
     pool = np.full(1000, 2.0, np.float32)
     assert measured(pool, pool).ks < 0.02

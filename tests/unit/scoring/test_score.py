@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_sampler import FakeSampler, manifest, score_of
+from onnx import helper
 from sample_images import encoded, pixels, png
 
 from dgaal_cli import atomic, interruption
@@ -46,6 +47,7 @@ from dgaal_cli.scoring.pipeline import score_entries
 from dgaal_cli.workspace import Workspace
 
 COUNT = 60
+EMPTY_MODEL = helper.make_model(helper.make_graph([], "empty", [], [])).SerializeToString()
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSampler]:
     """Let the real workflow use a sampler that computes a formula."""
     fake = FakeSampler()
     checked = CheckedArtifact(
-        name="fake", format="onnx", data=b"", manifest=fake.manifest, sha256=bytes(32)
+        name="fake", format="onnx", data=EMPTY_MODEL, manifest=fake.manifest, sha256=bytes(32)
     )
     monkeypatch.setattr(workflow, "read_artifact", lambda path, role: checked)
     monkeypatch.setattr(run_module, "start_engine", lambda *_, **__: fake)
@@ -202,7 +204,7 @@ def test_drift_is_measured_against_the_percentiles_of_the_artifact(
         checked = CheckedArtifact(
             name="fake",
             format="onnx",
-            data=b"",
+            data=EMPTY_MODEL,
             manifest=manifest(score_quantiles=tuple(bounds.tolist())),
             sha256=bytes(32),
         )
