@@ -137,14 +137,16 @@ class _Rest:
         newest = max((image.newest for image in images), default=ItemId(0))
         unanswered = store.unanswered()
         covered = [item for item in unanswered if item <= newest and item not in drawn]
-        rows = np.flatnonzero(np.isin(predictions.items, covered))
+        # A class that was removed, merged or split since cannot be accepted.
+        uids = np.array(predictions.class_uids)[predictions.probabilities.argmax(axis=1)]
+        is_in_use = np.isin(uids, [record.uid for record in store.classes()])
+        rows = np.flatnonzero(np.isin(predictions.items, covered) & is_in_use)
         confidences = predictions.probabilities[rows].max(axis=1)
         order = np.argsort(-confidences, kind="stable")
         rows = rows[order]
-        columns: list[int] = predictions.probabilities[rows].argmax(axis=1).tolist()
         return cls(
             items=[ItemId(item) for item in predictions.items[rows].tolist()],
-            classes=[ClassUid(predictions.class_uids[column]) for column in columns],
+            classes=[ClassUid(uid) for uid in uids[rows].tolist()],
             confidences=confidences[order],
             unlabeled=len(unanswered),
         )

@@ -1,7 +1,9 @@
 """Stopping criteria of the field, for comparison with the audit.
 
 None is best everywhere (Pullar-Strecker et al. 2022, "Hitting the target: stopping active learning
-at the cost-based optimum"). None states how accurate the model is, as an audit does.
+at the cost-based optimum"). None states how accurate the model is, as an audit does. The thresholds
+are dgaal's own choice. Uncertainty is 1 minus the probability of the predicted class; Zhu et al.
+take the entropy.
 """
 
 from collections import Counter

@@ -5,6 +5,8 @@ from pathlib import Path
 
 _MAX_TEXT = 80
 """Characters kept of a text in a file."""
+_FORMATS = ("JPEG", "MPO", "TIFF", "WEBP")
+"""Formats whose EXIF Pillow reads without decoding pixels, for which the screen must not wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ def photo_facts(path: Path) -> PhotoFacts:
 def _read_exif(path: Path) -> tuple[str, str]:
     from PIL import ExifTags, Image
 
-    with Image.open(path) as image:
+    with Image.open(path, formats=_FORMATS) as image:
         exif = image.getexif()
         taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
         taken = _text(taken or exif.get(ExifTags.Base.DateTime))

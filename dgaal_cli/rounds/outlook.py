@@ -138,15 +138,19 @@ def _need(state: GoalState, answer_s: float | None, left: int) -> str:
     ahead = state.ahead
     if ahead is None:
         return "three measured models are needed to say how many labels are missing"
-    if ahead.median > left:
+    if ahead.low > left:
         return "more labels of this pool likely do not reach it"
     if ahead.median < 1:
         return "the model likely reaches it, and an audit of more images can show it"
-    most = f"{math.ceil(ahead.high):,}" if ahead.high <= left else "more than the pool has"
-    minutes = ahead.median * answer_s / 60 if answer_s else None
-    time = "" if minutes is None else f", about {max(1, round(minutes)):,} minutes at this pace"
-    labels = math.ceil(ahead.median)
-    return f"about {labels:,} more labels ({math.ceil(ahead.low):,} to {most}){time}"
+    least = math.ceil(ahead.low)
+    # The interval, since the median is often far off.
+    if ahead.high > left:
+        return f"at least {least:,} more labels, perhaps more than the pool has"
+    labels = f"{least:,} to {math.ceil(ahead.high):,} more labels"
+    if not answer_s:
+        return labels
+    minutes = [max(1, round(count * answer_s / 60)) for count in (ahead.low, ahead.high)]
+    return f"{labels}, {minutes[0]:,} to {minutes[1]:,} minutes at this pace"
 
 
 def _name(goal: Goal) -> str:

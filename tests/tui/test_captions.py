@@ -2,7 +2,7 @@
 
 import pytest
 from digit_terminal import answer, label_app, make_workspace, press, ready, until
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 from textual.widgets import Static
 
 from dgaal_cli.data.photo_facts import NO_FACTS, photo_facts
@@ -99,6 +99,13 @@ def test_photo_facts_are_time_and_camera_of_exif(tmp_path):
     assert facts.camera == "Canon EOS R6"
     assert facts.taken_at == "2024-05-31 14:05:59"
     assert facts.size_bytes == path.stat().st_size
+
+
+def test_photo_facts_are_read_without_decoding_pixels(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 3)).save(path)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("pixels are decoded"))
+    assert photo_facts(path).size_bytes == path.stat().st_size
 
 
 def test_photo_facts_of_damaged_and_missing_files_are_empty(tmp_path):

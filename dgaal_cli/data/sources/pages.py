@@ -102,7 +102,14 @@ def _pages(path: str) -> list[int]:
     # A damaged file is read, and reported, by its decoder.
     with contextlib.suppress(Exception), open(path, "rb") as stream:  # noqa: PTH123 - hot
         if name.endswith(_DICOM):
-            return list(range(dicom_frames(stream)))
+            return [0] if _is_deflated(path) else list(range(dicom_frames(stream)))
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return tiff_pages(data)
     return [0]
+
+
+def _is_deflated(path: str) -> bool:
+    """Return whether a DICOM file must be inflated as a whole, without a limit, to be read."""
+    from pydicom import filereader
+
+    return filereader.read_file_meta_info(path).TransferSyntaxUID.is_deflated

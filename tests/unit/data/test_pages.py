@@ -101,6 +101,19 @@ def test_frames_of_dicom_are_pages(folder):
     assert (levels(whole, "scan.dcm") == STACK.max(axis=0)).all()
 
 
+def test_a_deflated_dicom_file_is_not_inflated_to_count_its_frames(folder, monkeypatch):
+    pydicom = pytest.importorskip("pydicom")
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    dataset.NumberOfFrames = 3
+    dataset.preamble = bytes(128)
+    pydicom.dcmwrite(folder / "pool/scan.dcm", dataset, enforce_file_format=False)
+    monkeypatch.setattr(pydicom, "dcmread", lambda *_, **__: pytest.fail("it is inflated"))
+    source = open_source("pool#pages=each", base=folder)
+    assert [e.id for e in source.entries() if e.id.startswith("scan")] == ["scan.dcm"]
+
+
 @pytest.mark.parametrize("spec", ["pool#pages=all", "pool#pages="])
 def test_unknown_rule_is_refused(folder, spec):
     with pytest.raises(InputDataError, match="is not understood"):

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.api.query import query
 from dgaal_cli.api.status import status
+from dgaal_cli.audit.forecast import LabelsAhead
+from dgaal_cli.audit.goal import Bounds, Goal
 from dgaal_cli.cli import app
 from dgaal_cli.errors import CheckFailedError, UsageError, WorkspaceError
 from dgaal_cli.labeling.session import LabelSession
@@ -23,6 +25,7 @@ from dgaal_cli.labeling.view import Press
 from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.rounds.audit_entries import audit_reason, audited_images, is_audit
 from dgaal_cli.rounds.on_disk import gather
+from dgaal_cli.rounds.outlook import GoalState, verdict
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import ImportedLabel, Query, QueryEntry
 from dgaal_cli.workspace import Workspace
@@ -410,6 +413,30 @@ def test_a_goal_for_a_class_that_does_not_exist_is_reported(audit):
     )
 
 
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        ((30.0, 12.5, 80.2), "13 to 81 more labels, 1 to 5 minutes at this pace"),
+        (
+            (30.0, 12.5, np.inf),
+            "at least 13 more labels, perhaps more than the pool has",
+        ),
+        ((500.0, 12.5, 900.0), "at least 13 more labels, perhaps more than the pool has"),
+        ((500.0, 101.0, 900.0), "more labels of this pool likely do not reach it"),
+        ((0.0, 0.0, 30.0), "the model likely reaches it, and an audit of more images can show it"),
+    ],
+)
+def test_sentence_of_a_goal_states_the_interval_of_the_labels_that_are_missing(ahead, expected):
+    median, low, high = ahead
+    state = GoalState(
+        goal=Goal(kind="accuracy", target=0.95),
+        bounds=Bounds(low=0.8, high=0.97),
+        ahead=LabelsAhead(median=median, low=low, high=high),
+    )
+    found = verdict([state], None, answer_s=4.0, left=100)
+    assert found == (f"not yet: accuracy is between 80.0% and 97.0%, the goal is 95.0%; {expected}")
+
+
 def test_three_measured_models_give_a_forecast(audit):
     answer(audit)
     for _ in range(3):
@@ -623,6 +650,19 @@ def test_formats_that_cannot_mark_predictions_leave_them_out(audit, name):
     found = json.loads(ended.stdout)
     assert found["count"] == status(audit, configuration(audit)).counts.labeled
     assert found["predicted_left_out"] > found["predicted"] == 0
+
+
+def test_predictions_of_a_class_that_was_merged_are_not_accepted(audit, monkeypatch):
+    monkeypatch.setattr("dgaal_cli.api.accept_predicted.most_errors", lambda *_: 0.0)
+    answer(audit)
+    close(audit)
+    assert dgaal(audit, "labels", "classes", "--merge", "bright", "dark").exit_code == 0
+    ended = accept(audit, "--max-error", "0.5")
+    assert ended.exit_code == 0, ended.stderr
+    lines = list(csv.DictReader(exported(audit, "csv").read_text().splitlines()))
+    predicted = [line for line in lines if line["provenance"] == "predicted"]
+    assert len(predicted) == int(ended.stdout.split()[0]) > 0
+    assert {line["label"] for line in predicted} == {"dark"}
 
 
 def test_an_answer_counts_instead_of_an_accepted_prediction(audit):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from class_labels import as_label, name_of
+from class_labels import name_of, submit_class
 from label_workspaces import make_workspace
 from typer.testing import CliRunner
 
@@ -11,21 +11,11 @@ from dgaal_cli.cli import app
 from dgaal_cli.errors import UsageError
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import Answer, Query, QueryEntry
+from dgaal_cli.store.records import Query, QueryEntry
 
 
 def run(root, *arguments):
     return CliRunner().invoke(app, ["-C", str(root), *arguments], catch_exceptions=False)
-
-
-def submit(store, annotator, item, name, kind="label"):
-    answer = Answer(
-        op_id=f"{annotator}{item}{name}{kind}",
-        kind=kind,
-        item_id=ItemId(item),
-        label=as_label(store.class_by_name(name).uid),
-    )
-    store.submit(answer, annotator=annotator, session=annotator, take_next=False)
 
 
 @pytest.fixture
@@ -38,10 +28,10 @@ def root(tmp_path):
         entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in range(1, 6))
         store.save_query(Query(round=1, strategy="x", model_sha=None, entries=entries), overlap=2)
         for item, ann, bob in ((1, "cat", "kitten"), (2, "dog", "dog"), (3, "dog", "cat")):
-            submit(store, "ann", item, ann)
-            submit(store, "bob", item, bob)
-        submit(store, "eve", 3, "kitten", "adjudicate")
-        submit(store, "ann", 4, "kitten")
+            submit_class(store, "ann", item, ann)
+            submit_class(store, "bob", item, bob)
+        submit_class(store, "eve", 3, "kitten", "adjudicate")
+        submit_class(store, "ann", 4, "kitten")
         assert store.undo("ann", "ann") is not None
     return made
 

@@ -3,15 +3,13 @@
 import json
 
 import pytest
-from class_labels import as_label, name_of
+from class_labels import name_of, submit_class
 from label_workspaces import make_workspace
 from typer.testing import CliRunner
 
 from dgaal_cli.cli import app
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import ItemId
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import Answer
 from dgaal_cli.store.sqlite.store import SqliteStore
 
 SPLIT = ("labels", "classes", "--split", "dog", "--into", "poodle,terrier")
@@ -21,16 +19,6 @@ def run(root, *arguments):
     return CliRunner().invoke(app, ["-C", str(root), *arguments], catch_exceptions=False)
 
 
-def submit(store, annotator, item, name, kind="label"):
-    answer = Answer(
-        op_id=f"{annotator}{item}{name}{kind}",
-        kind=kind,
-        item_id=ItemId(item),
-        label=as_label(store.class_by_name(name).uid),
-    )
-    store.submit(answer, annotator=annotator, session=annotator, take_next=False)
-
-
 @pytest.fixture
 def root(tmp_path):
     """Return a workspace whose open query asks 6 images, 4 of them answered, image 3 decided."""
@@ -38,8 +26,8 @@ def root(tmp_path):
     made = make_workspace(tmp_path, names, classes=("cat", "dog"))
     with open_store(made / "labels.db") as store:
         for item, name in ((1, "cat"), (2, "dog"), (3, "cat"), (4, "dog")):
-            submit(store, "ann", item, name)
-        submit(store, "bob", 3, "dog", "adjudicate")
+            submit_class(store, "ann", item, name)
+        submit_class(store, "bob", 3, "dog", "adjudicate")
     return made
 
 
@@ -101,7 +89,7 @@ def test_undone_split_restores_what_nobody_replaced(root):
     before = labels(root)
     run(root, *SPLIT)
     with open_store(root / "labels.db") as store:
-        submit(store, "ann", 2, "poodle")
+        submit_class(store, "ann", 2, "poodle")
     done = run(root, "labels", "classes", "--undo-split", "dog")
     assert "3 answers are restored" in done.stderr
     assert labels(root) == {**before, 2: "poodle"}
@@ -115,8 +103,8 @@ def test_undone_split_restores_what_nobody_replaced(root):
 
 def test_undone_split_restores_the_answer_that_counted_and_not_one_that_was_undone(root):
     with open_store(root / "labels.db") as store:
-        submit(store, "ann", 5, "dog")
-        submit(store, "ann", 5, "cat")
+        submit_class(store, "ann", 5, "dog")
+        submit_class(store, "ann", 5, "cat")
         assert store.undo("ann", "ann") is not None
     before = labels(root)
     assert before[5] == "dog"
@@ -128,7 +116,7 @@ def test_undone_split_restores_the_answer_that_counted_and_not_one_that_was_undo
 
 def test_overruled_answer_of_the_class_is_withdrawn_and_the_label_stays(root):
     with open_store(root / "labels.db") as store:
-        submit(store, "bob", 1, "dog")
+        submit_class(store, "bob", 1, "dog")
     run(root, *SPLIT)
     assert labels(root) == {1: "cat"}
     assert 1 not in asked(root)
