@@ -4,7 +4,8 @@
 # Expected: Pillow reads the four kinds of TIFF files: classic or BigTIFF, little- or big-endian.
 # PIL.TiffImagePlugin.PREFIXES lists the first four bytes of all of them.
 # Observed: three kinds are read. The plugin takes the big-endian BigTIFF file, reads its header as
-# that of a classic file, warns of corrupt EXIF data, and Image.open cannot identify the file. tifffile reads it.
+# that of a classic file and warns of corrupt EXIF data; Image.open cannot identify the file.
+# tifffile reads it.
 # Why it matters: stacks of microscopes and slides are often BigTIFF. A folder that passes a test
 # with little-endian files loses the others as "no image", and a list of prefixes says otherwise.
 #
