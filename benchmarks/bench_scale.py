@@ -34,6 +34,8 @@ DGAAL = [sys.executable, "-m", "dgaal_cli"]
 FOLDERS = 200
 SIDE = 28
 PEOPLE = 60
+REPEATS = 3
+"""Runs of what can be repeated; the shortest one counts, of the reference too."""
 CLASSES = ("a", "b", "c", "d", "e")
 
 
@@ -136,27 +138,31 @@ class Bench:
             )
             self.add(f"export {name}, s", seconds, "<= 15")
             self.add(f"export {name}, MB", peak, "<= 200")
-        linked = self.folder / "linked"
-        shutil.rmtree(linked, ignore_errors=True)
-        linked.mkdir()
         labeled = sorted(map(str, self.pool.absolute().iterdir()))[: FOLDERS // 2]
-        reference, _ = measured(["cp", "-as", *labeled, str(linked)])
-        self.add("cp -as of the labeled files, s", reference)
         for name in ("imagefolder", "fiftyone", "hf"):
-            output = self.folder / f"out-{name}"
-            shutil.rmtree(output, ignore_errors=True)
-            seconds, peak = run_dgaal(
-                self.workspace, "labels", "export", "-f", name, "-o", str(output)
+            references, ours, peaks = zip(
+                *(self.folder_export(name, labeled) for _ in range(REPEATS)), strict=True
             )
-            self.add(f"export {name} / cp -as", seconds / reference, "<= 3")
-            self.add(f"export {name}, MB", peak, "<= 200")
-            shutil.rmtree(output)
+            self.add("cp -as of the labeled files, s", min(references))
+            self.add(f"export {name} / cp -as", min(ours) / min(references), "<= 3")
+            self.add(f"export {name}, MB", max(peaks), "<= 200")
+
+    def folder_export(self, name: str, labeled: list[str]) -> tuple[float, float, float]:
+        """Return the seconds of ``cp -as`` and of an export of the same files, and its MB."""
+        linked, output = self.folder / "linked", self.folder / f"out-{name}"
+        for folder in (linked, output):
+            shutil.rmtree(folder, ignore_errors=True)
+        linked.mkdir()
+        reference, _ = measured(["cp", "-as", *labeled, str(linked)])
+        command = ("labels", "export", "-f", name, "-o", str(output))
+        seconds, peak = run_dgaal(self.workspace, *command)
+        return reference, seconds, peak
 
     def stats(self) -> None:
         for command in ("stats", "disputes"):
-            seconds, peak = run_dgaal(self.workspace, "labels", command, "--json")
-            self.add(f"labels {command}, s", seconds, "<= 2")
-            self.add(f"labels {command}, MB", peak)
+            runs = [run_dgaal(self.workspace, "labels", command, "--json") for _ in range(REPEATS)]
+            self.add(f"labels {command}, s", min(seconds for seconds, _ in runs), "<= 2")
+            self.add(f"labels {command}, MB", max(peak for _, peak in runs))
 
     def backups(self) -> None:
         """Bytes that a backup of few new events takes, against the events' own."""

@@ -15,11 +15,11 @@ from dgaal_cli.ids import SampleId
 FILE_NAME = "pool-files"
 """Name in the cache folder of a workspace."""
 _MARK = b"dgaal pool files 1\n"
-_ROW = struct.Struct("<qqq32s")
+_STATUS = struct.Struct("<qqq")
+"""Size, time of modification and time of change of a file, before its digest in a row."""
+_ROW_BYTES = _STATUS.size + 32
 _SETTLED_NS = 1_000_000_000
 """A file may change again within one tick of its clock: only times before that prove anything."""
-
-_Seen = tuple[int, int, int, bytes]
 
 
 class KnownFiles:
@@ -32,42 +32,39 @@ class KnownFiles:
     def __init__(self) -> None:
         self.container = ""
         """``Source.stamp`` of an archive whose images were all compared with the store."""
-        self._rows: dict[str, _Seen] = {}
+        self._rows: dict[str, bytes] = {}
+        """Rows as in the file, which need a third of the memory of their values."""
         self._is_changed = False
 
     @classmethod
     def load(cls, folder: Path) -> "KnownFiles":
         """Read the cache; empty if it is missing or damaged."""
         known = cls()
-        with contextlib.suppress(OSError, ValueError, struct.error):
+        with contextlib.suppress(OSError, ValueError):
             data = (folder / FILE_NAME).read_bytes()
             digest, body = data[len(_MARK) : len(_MARK) + 32], memoryview(data)[len(_MARK) + 32 :]
             if not data.startswith(_MARK) or hashlib.sha256(body).digest() != digest:
                 return known
             end = int.from_bytes(body[:8])
             container, *names = os.fsdecode(bytes(body[8 : 8 + end])).split("\0")
-            rows = _ROW.iter_unpack(body[8 + end :])
+            starts = range(8 + end, len(body), _ROW_BYTES)
+            rows = [bytes(body[start : start + _ROW_BYTES]) for start in starts]
             known._rows = dict(zip(names, rows, strict=True))
             known.container = container
         return known
 
     def digest(self, name: SampleId, status: os.stat_result) -> bytes | None:
         """Return the SHA-256 of a file that is unchanged since it was read, else None."""
-        seen = self._rows.get(name)
-        if (
-            seen is not None
-            and seen[1] == status.st_mtime_ns
-            and seen[0] == status.st_size
-            and seen[2] == status.st_ctime_ns
-        ):
-            return seen[3]
-        return None
+        row = self._rows.get(name)
+        if row is None or not row.startswith(_packed(status)):
+            return None
+        return row[_STATUS.size :]
 
     def add(self, name: SampleId, status: os.stat_result, sha256: bytes) -> None:
         """Note the digest of a file; ``status`` is from before it was read."""
         if max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _SETTLED_NS:
             return
-        self._rows[name] = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, sha256)
+        self._rows[name] = _packed(status) + sha256
         self._is_changed = True
 
     def keep(self, listed: Collection[str]) -> None:
@@ -90,9 +87,12 @@ class KnownFiles:
         if not self._is_changed:
             return
         names = os.fsencode("\0".join([self.container, *self._rows]))
-        packed = b"".join([_ROW.pack(*row) for row in self._rows.values()])
-        body = len(names).to_bytes(8) + names + packed
+        body = len(names).to_bytes(8) + names + b"".join(self._rows.values())
         with contextlib.suppress(OSError, StorageError):
             folder.mkdir(parents=True, exist_ok=True)
             atomic.write_bytes(folder / FILE_NAME, _MARK + hashlib.sha256(body).digest() + body)
             self._is_changed = False
+
+
+def _packed(status: os.stat_result) -> bytes:
+    return _STATUS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -289,8 +289,10 @@ class LabelReader(Protocol):
         """
         ...
 
-    def withdrawn(self) -> list[AnswerRecord]:
-        """Return skips and what was undone: annotators' images without an answer, oldest first.
+    def withdrawn(self) -> Iterator[AnswerRecord]:
+        """Yield skips and what was undone: annotators' images without an answer, oldest first.
+
+        They are read in short reads, and are those at the first one.
 
         A copy of the workspace needs them, so that it does not keep what was taken back.
         """

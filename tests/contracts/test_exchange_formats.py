@@ -128,7 +128,7 @@ def job_of(store: Store, images: Any, **changes: Any) -> ExportJob:
         **{
             "answers": store.answers(),
             "labels": list(store.effective_answers()),
-            "withdrawn": store.withdrawn(),
+            "withdrawn": list(store.withdrawn()),
             "classes": store.classes(),
             "names": store.class_names(),
             "text": ClassNames(),

@@ -58,15 +58,8 @@ class NewEvent:
 
 _GIVEN = [field.name for field in fields(NewEvent) if field.name != "at_us"]
 _VALUES = attrgetter(*_GIVEN)
-_COLUMNS = ", ".join((*_GIVEN, "at_us", "annotator", "session", "app"))
-# The events of a batch are collected in a temporary table: one statement that appends all of them
-# takes half the time of one for each, and their foreign keys and checks apply alike.
-_MAKE_ROOM = f"""CREATE TEMP TABLE IF NOT EXISTS new_event AS
-    SELECT {_COLUMNS} FROM main.event WHERE false"""  # noqa: S608 - constants
-_COLLECT = f"INSERT INTO temp.new_event VALUES ({', '.join('?' * len(_COLUMNS.split()))})"  # noqa: S608
-_APPEND = f"""INSERT INTO main.event({_COLUMNS}, item_sha)
-    SELECT {_COLUMNS}, (SELECT sha256 FROM item i WHERE i.item_id = n.item_id)
-    FROM temp.new_event n ORDER BY n.rowid"""  # noqa: S608 - constants
+_COLUMNS = (*_GIVEN, "at_us", "annotator", "session", "app")
+_SHA256 = "(SELECT sha256 FROM item i WHERE i.item_id = {item_id})"
 _NEWER_IMPORT = f"""SELECT 1 FROM event e JOIN event i USING(item_id, annotator)
     WHERE e.event_id = ? AND i.event_id > e.event_id AND i.kind = 'import' AND i.counted
     AND {event_rows.is_of_flag("i")} = {event_rows.is_of_flag("e")}"""  # noqa: S608 - constants
@@ -190,11 +183,40 @@ def append_all(connection: sqlite3.Connection, new: Sequence[tuple[NewEvent, Ope
         for (event, who), at_us in zip(new, _instants(connection, new), strict=True)
     ]
     before = connection.execute("SELECT ifnull(max(event_id), 0) FROM event").fetchone()[0]
-    connection.execute(_MAKE_ROOM)
-    connection.executemany(_COLLECT, rows)
-    connection.execute(_APPEND)
-    connection.execute("DELETE FROM temp.new_event")
+    _insert(connection, rows)
     projection.extend(connection, {event.item_id for event, _ in new}, after=before)
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows of ``_COLUMNS`` into ``event``.
+
+    Columns with different values are collected in a temporary table: one statement that appends
+    all rows takes half the time of one for each, and foreign keys and checks apply alike. Most
+    columns of an import have one value, which the statement gets once.
+    """
+    columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    differing = {n: column for n, column in columns.items() if column.count(column[0]) < len(rows)}
+    values = {name: column[0] for name, column in columns.items() if name not in differing}
+    places = {name: f"n.{name}" if name in differing else f":{name}" for name in _COLUMNS}
+    source = ""
+    if differing:
+        names = ", ".join(differing)
+        connection.execute(
+            f"CREATE TEMP TABLE new_event AS SELECT {names} FROM main.event WHERE false"  # noqa: S608
+        )
+        connection.executemany(
+            f"INSERT INTO temp.new_event VALUES ({', '.join('?' * len(differing))})",  # noqa: S608
+            zip(*differing.values(), strict=True),
+        )
+        source = "FROM temp.new_event n ORDER BY n.rowid"
+    sha256 = _SHA256.format(item_id=places["item_id"])
+    connection.execute(
+        f"INSERT INTO main.event({', '.join(_COLUMNS)}, item_sha) "
+        f"SELECT {', '.join(places.values())}, {sha256} {source}",
+        values,
+    )
+    if differing:
+        connection.execute("DROP TABLE temp.new_event")
 
 
 def _instants(

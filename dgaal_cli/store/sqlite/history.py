@@ -134,9 +134,11 @@ def distinct_labels(
 def answers(
     connection: sqlite3.Connection, current: Sequence[tuple[int, int]]
 ) -> list[AnswerRecord]:
-    """Return the answers of some ``current_events``, in their order."""
+    """Return the answers of some events, as ``current_events`` returns them, in their order."""
     present = json.dumps([event for event, _ in current])
     rows = connection.execute(_ANSWERS, (present,)).fetchall()
+    if not rows:
+        return []
     ids = {row[_LABEL_PLACE] for row in rows} - {None}
     effective = {event for event, is_effective in current if is_effective}
     reads = {
@@ -144,15 +146,14 @@ def answers(
         "label": label_rows.by_id(connection, ids).get,
         "is_effective": effective.__contains__,
     }
-    # By place, not by name: a call with keywords takes four times as long.
-    by_place = [(n, reads[name]) for n, name in enumerate(AnswerRecord._fields) if name in reads]
-    records: list[AnswerRecord] = []
-    for row in map(list, rows):
-        for place, read in by_place:
-            if row[place] is not None:
-                row[place] = read(row[place])
-        records.append(AnswerRecord._make(row))
-    return records
+    # Column by column: a loop over the columns of each row takes twice as long.
+    columns = [
+        column
+        if (read := reads.get(name)) is None
+        else [None if value is None else read(value) for value in column]
+        for name, column in zip(AnswerRecord._fields, zip(*rows, strict=True), strict=True)
+    ]
+    return [AnswerRecord._make(row) for row in zip(*columns, strict=True)]
 
 
 def outcome(connection: sqlite3.Connection, event_id: int) -> AnswerRecord:
@@ -169,9 +170,9 @@ def outcome(connection: sqlite3.Connection, event_id: int) -> AnswerRecord:
     return answers(connection, [(current, 0)])[0]
 
 
-def withdrawn(connection: sqlite3.Connection) -> list[AnswerRecord]:
-    """Return skips and what was undone, without an answer or flag since, oldest first."""
-    return answers(connection, connection.execute(_WITHDRAWN).fetchall())
+def withdrawn_events(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Return the events of skips and of what was undone, without an answer since, oldest first."""
+    return connection.execute(_WITHDRAWN).fetchall()
 
 
 def by_op_id(

@@ -181,12 +181,12 @@ class SqliteStore:
     redo = _appends(partial(answer_rows.reverse, "redo"), events_of=_event_of)
     undoable = _reads(answer_rows.undoable)
     promote_synthetic = _appends(imports.promote_synthetic)
-    withdrawn = _reads(history.withdrawn)
     events_by_op_id = _reads(history.by_op_id)
     _page = _reads(history.page)
     _disputed = _reads(tallies.disputed)
     _current_events = _reads(history.current_events)
     _effective_events = _reads(history.effective_events)
+    _withdrawn_events = _reads(history.withdrawn_events)
     _answers = _reads(history.answers)
     _distinct_labels = _reads(history.distinct_labels)
     _import = _appends(imports.import_labels)
@@ -207,14 +207,18 @@ class SqliteStore:
             after = page[-1].event_id
 
     def iter_answers(self) -> Iterator[AnswerRecord]:
-        current = self._current_events()  # a later answer changes nothing here
-        for start in range(0, len(current), _PAGE):
-            yield from self._answers(current[start : start + _PAGE])
+        yield from self._answers_of(self._current_events())
 
     def effective_answers(self) -> Iterator[AnswerRecord]:
-        current = self._effective_events()
-        for start in range(0, len(current), _PAGE):
-            yield from self._answers(current[start : start + _PAGE])
+        yield from self._answers_of(self._effective_events())
+
+    def withdrawn(self) -> Iterator[AnswerRecord]:
+        yield from self._answers_of(self._withdrawn_events())
+
+    def _answers_of(self, events: Sequence[tuple[int, int]]) -> Iterator[AnswerRecord]:
+        """Yield the answers of some events, page by page; later answers change nothing here."""
+        for start in range(0, len(events), _PAGE):
+            yield from self._answers(events[start : start + _PAGE])
 
     def distinct_labels(self, *, include_synthetic: bool) -> Iterator[tuple[Label, SampleId]]:
         after = 0

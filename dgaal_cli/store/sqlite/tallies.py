@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from itertools import chain
+from operator import itemgetter
 
 import msgspec
 
@@ -51,9 +52,8 @@ def disputed(
     answers = _GIVEN_ANSWERS.decode(f"[{','.join([given for *_, given in rows])}]")
     for given in answers:
         given.sort()
-    ids = {label_id for _, _, label_id in chain.from_iterable(answers)}
-    ids.update([current for _, _, current, _ in rows])
-    known = label_rows.by_id(connection, [number for number in ids if number is not None])
+    ids = set(map(itemgetter(2), chain(rows, chain.from_iterable(answers)))) - {None}
+    known = label_rows.by_id(connection, ids)
     labels: dict[int | None, str | None] = {None: None}
     labels.update((number, to_text(label)) for number, label in known.items() if label is not None)
     return [
