@@ -33,7 +33,7 @@ from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
 from dgaal_cli.rounds.pool_labels import label_columns
 from dgaal_cli.rounds.pool_model import PoolModel, fit_pool_model
 from dgaal_cli.rounds.resume_state import delete_resume_state, read_resume_state
-from dgaal_cli.rounds.round_to_train import close_earlier_query, round_to_train
+from dgaal_cli.rounds.round_to_train import close_earlier_query, newest_event, round_to_train
 from dgaal_cli.rounds.state import CHECKPOINT_NAME, METRICS_NAME, RUN_NAME
 from dgaal_cli.rounds.test_source import read_test_images
 from dgaal_cli.rounds.train_result import TrainResult, read_result
@@ -134,7 +134,7 @@ def _train(
         "seconds": time.perf_counter() - began,
     }
     run = _run_record(config, pool, classes, metrics)
-    run |= {"watermark": watermark, "confusion": confusion}
+    run |= {**newest_event(store, watermark), "confusion": confusion}
     folder = workspace.round_path(number)
     atomic.write_text(folder / METRICS_NAME, json.dumps(metrics, indent=1) + "\n")
     atomic.write_text(folder / RUN_NAME, json.dumps(run, indent=1) + "\n")

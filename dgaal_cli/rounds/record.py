@@ -26,6 +26,7 @@ from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.engine import TrainedRound
 from dgaal_cli.rounds.on_disk import OnDisk
 from dgaal_cli.rounds.resume_state import delete_resume_state
+from dgaal_cli.rounds.round_to_train import newest_event
 from dgaal_cli.rounds.state import (
     CHECKPOINT_NAME,
     EVENTS_NAME,
@@ -80,7 +81,7 @@ def finish(
         "seconds": seconds,
     }
     run = _run_record(bench, config, trained.runner) | {
-        "watermark": bench.watermark,
+        **newest_event(bench.store, bench.watermark),
         "training": training,
         "synthesized": trained.copies,
         "resumed_at": resumed_at,

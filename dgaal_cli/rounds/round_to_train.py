@@ -1,5 +1,7 @@
 """Which round the next training belongs to, and the query that it closes."""
 
+from typing import Any
+
 from dgaal_cli.errors import CheckpointError, UsageError
 from dgaal_cli.rounds.state import RUN_NAME, is_unfinished, read_record, round_state
 from dgaal_cli.store.protocol import Store
@@ -21,12 +23,23 @@ def round_to_train(workspace: Workspace, store: Store, *, is_fresh: bool) -> int
         raise CheckpointError(f"{state.damage}; run 'dgaal train --fresh', which changes no label")
     if state.step == "query":
         run = read_record(folder / RUN_NAME)
-        if store.watermark() == run["watermark"]:
+        now = newest_event(store, store.watermark())
+        if all(run.get(key, value) == value for key, value in now.items()):
             raise UsageError(
                 f"round {state.number} is trained on all {run['labels']} current labels; "
                 "choose the next images with 'dgaal query', or train it again with --fresh"
             )
     return state.to_train
+
+
+def newest_event(store: Store, watermark: int | None) -> dict[str, Any]:
+    """Return what a round records about the labels it is trained on: their newest event.
+
+    The number alone does not identify it: after a backup was restored, other events get the same
+    numbers.
+    """
+    event = next(store.events(after=watermark - 1), None) if watermark else None
+    return {"watermark": watermark, "newest_op_id": None if event is None else event.op_id}
 
 
 def close_earlier_query(store: Store, number: int) -> None:

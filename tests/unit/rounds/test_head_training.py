@@ -136,6 +136,18 @@ def test_unchanged_labels_are_not_trained_again_unless_asked(workspace):
         train(workspace, config, is_fresh=True, must_resume=True)
 
 
+def test_other_labels_after_a_restored_backup_are_trained_although_as_many(workspace):
+    config, store = config_of(workspace), workspace.root / "labels.db"
+    earlier = store.read_bytes()
+    label(workspace, NAMES[8:12])
+    train(workspace, config)
+    store.write_bytes(earlier)
+    label(workspace, NAMES[12:16])
+    assert train(workspace, config).labels == 12
+    with pytest.raises(UsageError, match="is trained on all 12 current labels"):
+        train(workspace, config)
+
+
 def test_audited_images_are_predicted_and_never_taught(workspace):
     config = config_of(workspace)
     asked = query(workspace, config, count=2, audit=6)
