@@ -11,11 +11,13 @@ from dgaal_cli.events import Emit
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.labeling.annotators import check_annotator, new_op_id
 from dgaal_cli.rounds.feature_query import MAX_PREDICTED
+from dgaal_cli.rounds.image_groups import group_numbers
 from dgaal_cli.rounds.pool_labels import label_columns
 from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
 from dgaal_cli.store.records import Answer
 from dgaal_cli.task_heads.fit import HeldOut, fit
+from dgaal_cli.task_heads.folds import labels_of
 from dgaal_cli.task_heads.graph_file import cached_graph
 from dgaal_cli.task_heads.label_errors import confident_labels
 from dgaal_cli.workspace import Workspace
@@ -44,7 +46,7 @@ class LabelErrors:
     checked: int
     """Number of labels that were predicted without being seen."""
     unchecked: int
-    """Labels that were not: the only one of their class, or of an image without features."""
+    """Labels that were not: all of a class in one group, or of an image without features."""
     suspects: tuple[SuspectLabel, ...]
     """The least probable label first."""
     flagged: int = 0
@@ -72,7 +74,8 @@ def label_errors(
         emit: Listener for progress.
 
     Raises:
-        UsageError: Fewer than two classes have two labels, or the pool is too large.
+        UsageError: Fewer than two classes have two labels of different groups, or the pool is too
+            large.
         InputDataError: No image can be read.
     """
     if flag:
@@ -87,15 +90,21 @@ def label_errors(
             )
         ids = np.array([item.item_id for item in items], np.int64)
         labels = label_columns(config, store, classes, ids)
-        if np.sum(np.bincount(labels[labels >= 0], minlength=2) >= 2) < 2:
+        groups = group_numbers(store, ids)
+        if not labels_of(labels, len(classes), groups).has_folds:
             raise UsageError(
-                "to check labels, at least two classes need two labels each; label more images "
-                "with 'dgaal label'"
+                "to check labels, at least two classes need two labels each, not of one group; "
+                "label more images with 'dgaal label'"
             )
         positions, rows = pool_rows(workspace, config, items, emit=emit)
         of_rows = labels[positions]
         model = fit(
-            rows, of_rows, len(classes), graph=cached_graph(rows), head=config.classifier.head
+            rows,
+            of_rows,
+            len(classes),
+            groups=groups[positions],
+            graph=cached_graph(rows),
+            head=config.classifier.head,
         )
         names = [record.name for record in classes]
         suspects = _suspects(model.held_out, of_rows, names)

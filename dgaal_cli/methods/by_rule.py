@@ -49,5 +49,11 @@ class FeatureRuleMethod(CoverageMethod):
         found = self.probabilities(data, unlabeled)
         if found is not None:  # a labeled image is covered, however doubtful it is
             found = np.concatenate([found, np.zeros((len(labeled), found.shape[1]))])
-        ids = np.asarray(data.item_ids, np.int64)[np.concatenate([unlabeled, labeled])]
-        return PoolAnswers(ids=ids, labels=labels, probabilities=found)
+        both = np.concatenate([unlabeled, labeled])
+        ids, groups = np.asarray(data.item_ids, np.int64)[both], data.first_of_group
+        return PoolAnswers(
+            ids=ids,
+            labels=labels,
+            probabilities=found,
+            groups=None if groups is None else np.asarray(groups, np.int64)[both],
+        )

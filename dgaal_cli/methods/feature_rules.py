@@ -30,6 +30,8 @@ class PoolAnswers:
     """(N,): class of each row, 0..C - 1; -1 without a label."""
     probabilities: Floats | None
     """(N, C): of a task model T; None if none is fitted."""
+    groups: Ids | None = None
+    """(N,): the same for images of a group; None: each image is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True)

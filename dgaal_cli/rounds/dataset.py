@@ -1,6 +1,5 @@
 """The data of a round: which labels are trained on, which are measured on, the use of copies."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -66,8 +65,6 @@ class PoolSnapshot(PoolData):
     """An earlier round learned from at least one label."""
     has_test: bool
     """Whether accuracy is measured on a test source instead of the pool."""
-    first_of_group: Sequence[ItemId] | None = None
-    """N items: the oldest image of each image's group. None: each image is a group of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from dgaal_cli.features.kernel import Floats, Ids, blocks
 from dgaal_cli.features.standardized import StandardizedRows
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
 from dgaal_cli.methods.registry import load_feature_rule
+from dgaal_cli.rounds.image_groups import group_numbers
 from dgaal_cli.rounds.pool_labels import training_columns
 from dgaal_cli.rounds.pool_rows import pool_rows, rows_to_compare
 from dgaal_cli.store.protocol import Store
@@ -125,10 +126,12 @@ class _Fitted:
         self.ids: Ids = every[positions]
         self.labels: Ids = labels[positions]
         self.answered: Ids = np.flatnonzero(~np.isin(self.ids, store.unanswered()))
+        self.groups = group_numbers(store, self.ids)
         self.model: FeatureModel = fit(
             self.rows,
             self.labels,
             len(self.classes),
+            groups=self.groups,
             graph=cached_graph(self.rows),
             head=config.classifier.head,
         )
@@ -159,7 +162,9 @@ class _Fitted:
         compared, weights = rows_to_compare(self.rows, self._config), None
         if rule.weigh is not None:
             known = self.model.pool_probabilities()
-            answers = PoolAnswers(ids=self.ids, labels=self.labels, probabilities=known)
+            answers = PoolAnswers(
+                ids=self.ids, labels=self.labels, probabilities=known, groups=self.groups
+            )
             weights = rule.weigh(compared, answers)
         landmarks = landmark_score(rule.pick, compared, self.ids, self.answered, weights=weights)
         return CoverageScore(self._standardization, landmarks)

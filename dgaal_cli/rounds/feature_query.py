@@ -16,6 +16,7 @@ from dgaal_cli.ids import ItemId
 from dgaal_cli.methods.feature_rules import FeatureRule, PoolAnswers
 from dgaal_cli.rounds.chosen_query import ChosenEntries
 from dgaal_cli.rounds.guesses import Guesses, top_guesses
+from dgaal_cli.rounds.image_groups import group_numbers
 from dgaal_cli.rounds.pool_labels import training_columns
 from dgaal_cli.rounds.pool_model import PoolModel, fit_pool_model
 from dgaal_cli.rounds.pool_pixels import check_presence, sound_items
@@ -78,9 +79,10 @@ def choose_by_features(  # noqa: PLR0913 - what, how and where to choose
         labels = training_columns(config, store, classes, pool.ids)
         model, answers = None, None
         if len(np.unique(labels[labels >= 0])) >= 2:
-            model = pool.model(labels, classes, config.classifier.head)
+            groups = group_numbers(store, pool.ids)
+            model = pool.model(labels, classes, config.classifier.head, groups)
             known = None if model is None else model.probabilities
-            answers = PoolAnswers(ids=pool.ids, labels=labels, probabilities=known)
+            answers = PoolAnswers(ids=pool.ids, labels=labels, probabilities=known, groups=groups)
         picks = rule.choose(pool.compared, pool.ids, pool.answered, size, answers)
         picked = [ItemId(item) for item in pool.ids[picks.positions].tolist()]
         order = (picked + pool.without_rows)[:size]
@@ -142,11 +144,13 @@ class _Pool:
             is_urgent=is_urgent,
         )
 
-    def model(self, labels: Ids, classes: Sequence[ClassRecord], head: Head) -> PoolModel | None:
+    def model(
+        self, labels: Ids, classes: Sequence[ClassRecord], head: Head, groups: Ids
+    ) -> PoolModel | None:
         """Fit a task model to labels of two classes; None if that takes too long."""
         if self.is_urgent or len(self.ids) > MAX_PREDICTED:
             return None
-        return fit_pool_model(self.rows, self.ids, labels, classes, head)
+        return fit_pool_model(self.rows, self.ids, labels, classes, head, groups)
 
     def entries(
         self, order: Sequence[ItemId], picks: Picks, guesses: Sequence[Guesses], reason: str

@@ -23,11 +23,12 @@ from dgaal_cli.events import Emit, RoundStarted, RoundTrained, Warned
 from dgaal_cli.features.cache import CachedRows
 from dgaal_cli.features.kernel import Ids
 from dgaal_cli.features.standardized import StandardizedRows
+from dgaal_cli.ids import ItemId
 from dgaal_cli.rounds.audit_entries import audited_images
 from dgaal_cli.rounds.audit_record import save_record
 from dgaal_cli.rounds.folder import prepare, record_events
 from dgaal_cli.rounds.held_out import MIN_HELD_OUT, images_to_measure
-from dgaal_cli.rounds.image_groups import firsts_of_groups
+from dgaal_cli.rounds.image_groups import group_numbers
 from dgaal_cli.rounds.model_record import save_model_record
 from dgaal_cli.rounds.pool_features import FeatureReader, feature_reader
 from dgaal_cli.rounds.pool_labels import label_columns
@@ -108,7 +109,8 @@ def _train(
         emit(Warned(message=message))
     model, measured = None, _Measured()
     if len(present) >= 2:
-        model = fit_pool_model(pool.rows, pool.ids, pool.taught, classes, config.classifier.head)
+        head = config.classifier.head
+        model = fit_pool_model(pool.rows, pool.ids, pool.taught, classes, head, pool.groups)
         measured = _measure(reader, classes, pool, model)
         save_model_record(workspace, number, model.model)
         audited = [image.item_id for image in audited_images(store)]
@@ -169,6 +171,8 @@ class _Pool:
     """(N,): labels that T is measured on."""
     taught: Ids
     """(N,): ``given`` without held-out and audited labels."""
+    groups: Ids
+    """(N,): the oldest image of each image's group."""
 
     @property
     def labels(self) -> int:
@@ -182,13 +186,16 @@ class _Pool:
         ids = np.array([item.item_id for item in items], np.int64)
         given = label_columns(config, store, classes, ids)
         is_audited = np.isin(ids, [image.item_id for image in audited_images(store)])
-        groups = firsts_of_groups([item.item_id for item in items], store.groups())
-        is_held_out = images_to_measure(config, groups, has_test=bool(config.pool.test))
+        groups = group_numbers(store, ids)
+        firsts = [ItemId(item) for item in groups.tolist()]
+        is_held_out = images_to_measure(config, firsts, has_test=bool(config.pool.test))
         is_held_out &= (given >= 0) & ~is_audited
         if (given >= 0).sum() < MIN_HELD_OUT:
             is_held_out[:] = False
         taught = np.where(is_held_out | is_audited, -1, given)
-        return cls(ids=ids, rows=rows, given=given, is_held_out=is_held_out, taught=taught)
+        return cls(
+            ids=ids, rows=rows, given=given, is_held_out=is_held_out, taught=taught, groups=groups
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

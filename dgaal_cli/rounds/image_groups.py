@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
+from dgaal_cli.features.kernel import Ids
 from dgaal_cli.ids import ItemId
+from dgaal_cli.store.protocol import Store
 
 
 def firsts_of_groups(ids: Sequence[ItemId], groups: Mapping[ItemId, str]) -> list[ItemId]:
@@ -16,3 +20,9 @@ def firsts_of_groups(ids: Sequence[ItemId], groups: Mapping[ItemId, str]) -> lis
     for item_id, name in groups.items():
         first[name] = min(item_id, first.get(name, item_id))
     return [first[groups[item_id]] if item_id in groups else item_id for item_id in ids]
+
+
+def group_numbers(store: Store, ids: Ids) -> Ids:
+    """Return the oldest image (N,) of the group of each of the images (N,)."""
+    items = [ItemId(item) for item in ids.tolist()]
+    return np.array(firsts_of_groups(items, store.groups()), np.int64)

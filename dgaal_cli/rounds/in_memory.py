@@ -98,6 +98,7 @@ class InMemoryRounds:
         class_names: K names.
         oracle: Answers queries.
         labels: ``(N, ...)`` initial targets, -1 elsewhere; None for none.
+        groups: Group ``(N,)`` of each image, which is held out as a whole; None: no groups.
         test: Images and targets to measure on, not used for training; None holds out some of the
             labels, as a workspace does.
         features: Features of the pool and of the test images, if networks learn from features.
@@ -117,6 +118,7 @@ class InMemoryRounds:
         *,
         oracle: Oracle,
         labels: Targets | None = None,
+        groups: npt.NDArray[np.int64] | None = None,
         test: tuple[npt.NDArray[np.uint8], Targets] | None = None,
         features: tuple[StandardizedRows, StandardizedRows | None] | None = None,
         encoder: Encoder | None = None,
@@ -135,7 +137,8 @@ class InMemoryRounds:
         """The task model of ``classifier.head``; None on pixels, and for a linear head."""
         if self._features is not None and config.classifier.head != "linear":
             own = self._features.stored
-            self.heads = PoolHeads(own, len(class_names), config.classifier.head)
+            self.heads = PoolHeads(own, len(class_names), config.classifier.head, groups)
+        self._first_of_group = None if groups is None else _first_items(groups)
         self.run_title = run_title or config.method
         self._name, self._after_stop, self._emit = name, after_stop, emit
         self.targets = self.task.blank(len(pixels)) if labels is None else labels.copy()
@@ -257,6 +260,7 @@ class InMemoryRounds:
             first_labels=self._first_labels,
             had_labels=self._had_labels,
             has_test=self._is_test_hidden or targets is not None,
+            first_of_group=self._first_of_group,
             test_pixels=pixels,
             test_targets=targets,
             features=self._features,
@@ -286,3 +290,9 @@ class InMemoryRounds:
 
     def _is_known(self, targets: Targets) -> Mask:
         return ~self.task.is_equal(targets, self.task.blank(len(targets)))
+
+
+def _first_items(groups: npt.NDArray[np.int64]) -> list[ItemId]:
+    """Return the first image of each image's group; items are numbered by row, from 1."""
+    _, rows, group = np.unique(groups, return_index=True, return_inverse=True)
+    return [ItemId(row + 1) for row in rows[group].tolist()]

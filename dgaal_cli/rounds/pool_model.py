@@ -43,7 +43,12 @@ class PoolModel:
 
 
 def fit_pool_model(
-    rows: CachedRows, ids: Ids, labels: Ids, classes: Sequence[ClassRecord], head: Head
+    rows: CachedRows,
+    ids: Ids,
+    labels: Ids,
+    classes: Sequence[ClassRecord],
+    head: Head,
+    groups: Ids,
 ) -> PoolModel:
     """Fit the task model to the labels of a pool; its graph is kept in the feature cache.
 
@@ -53,11 +58,13 @@ def fit_pool_model(
         labels: Position in ``classes`` of each label, (N,); -1 without one. At least one has some.
         classes: Classes in use.
         head: Kind of model, as ``classifier.head``.
+        groups: Group of each row, (N,), which is held out as a whole.
 
     Raises:
         StorageError: The graph cannot be written.
     """
-    model = fit(rows, labels, len(classes), graph=cached_graph(rows), head=head)
+    graph = cached_graph(rows)
+    model = fit(rows, labels, len(classes), groups=groups, graph=graph, head=head)
     return PoolModel(
         model=model,
         ids=ids,

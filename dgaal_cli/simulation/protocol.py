@@ -132,6 +132,7 @@ class _Trial:
             pool.class_names,
             oracle=self._answer,
             labels=labels,
+            groups=pool.groups[self.kept],
             features=features,
             encoder=None if pool.features is None else pool.features.encoder,
             is_test_hidden=True,

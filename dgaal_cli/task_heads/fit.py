@@ -99,6 +99,7 @@ def fit(
     labels: npt.NDArray[np.integer],
     class_count: int,
     *,
+    groups: npt.NDArray[np.integer] | None = None,
     graph: NeighborGraph | None = None,
     head: Head = "auto",
 ) -> FeatureModel:
@@ -108,13 +109,14 @@ def fit(
         features: Features (N, D) of the pool.
         labels: Class of each image, (N,); -1 where it has no label. At least one has a label.
         class_count: Number of classes C.
+        groups: Group of each image, (N,), which is held out as a whole; None: no groups.
         graph: Graph of the pool; None builds it.
         head: Kind of model, as ``classifier.head``.
 
     Raises:
         ValueError: No image has a label.
     """
-    known = labels_of(labels, class_count)
+    known = labels_of(labels, class_count, groups)
     if not len(known.positions):
         raise ValueError("a task model needs at least one label")
     return _Fitting(features, known, graph or build_graph(features), head).run()
@@ -162,7 +164,8 @@ class _Fitting:
             self._rows[kind.width] = head_rows(self._graph, labeled, kind.width)
         else:
             self._spreads[_USUAL] = spread_folds(self._graph, _USUAL, self._labels)[0]
-        note = f"{what} fewer than two classes have two labels, so none can be held out"
+        few = "fewer than two classes have two labels, not of one group, so none can be held out"
+        note = f"{what} {few}"
         return self._model((kind,), (1.0,), note, None)
 
     def _graph_candidate(self, kind: GraphKind) -> _Candidate:

@@ -1,7 +1,8 @@
 """Held-out predictions: what each kind of model says of a label that it has not seen.
 
 Each class counts the same in training and in the choice between models, whatever the number of
-its labels, so that rare classes are not given up.
+its labels, so that rare classes are not given up. Labels of a group of images, such as those of a
+patient, are held out together: a model that learned some of them does better on the others.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Labels:
     count: int
     """Number of classes C."""
     folds: Ids
-    """(n,): fold of each label; -1 for the only label of its class, which is never held out."""
+    """(n,): fold of each label; -1 if it is never held out, as a class would have no other."""
 
     def targets(self, *, without: int | None = None) -> Floats:
         """Return (n, C): the weights of the labels, the same sum for each class that has some.
@@ -52,27 +53,66 @@ class Labels:
 
     @property
     def has_folds(self) -> bool:
-        """Whether two classes have at least two labels."""
+        """Whether two classes have labels that are held out."""
         return len(np.unique(self.classes[self.held_out])) >= 2
 
 
-def labels_of(labels: npt.NDArray[np.integer], count: int) -> Labels:
+def labels_of(
+    labels: npt.NDArray[np.integer], count: int, groups: npt.NDArray[np.integer] | None = None
+) -> Labels:
     """Collect the labels of a pool and divide them into folds, each class evenly.
 
     Args:
         labels: (N,), -1 where an image has no label.
         count: Number of classes.
+        groups: (N,), the same for images of a group, whose labels get the same fold. None: each
+            image is a group of its own.
     """
     positions = np.flatnonzero(labels >= 0)
     classes = labels[positions].astype(np.int64)
-    folds = np.full(len(positions), -1)
+    names = positions if groups is None else groups[positions]
+    of_group = np.unique(names, return_inverse=True)[1]
+    return Labels(positions, classes, count, _folds_of_groups(classes, of_group)[of_group])
+
+
+def _folds_of_groups(classes: Ids, groups: Ids) -> Ids:
+    """Return the fold of each group (G,); -1 if a class would have no label outside the fold.
+
+    Args:
+        classes: (n,): class of each label.
+        groups: (n,): group of each label, 0..G - 1.
+    """
+    folds = np.full(groups.max(initial=-1) + 1, -1)
     generator, first = np.random.default_rng(0), 0
+    for own in _scarcest_shared_first(classes, groups):
+        members = groups[generator.permutation(np.flatnonzero(classes == own))]
+        names, at, sizes = np.unique(members, return_index=True, return_counts=True)
+        if len(names) < 2:
+            continue
+        is_open = folds[names] < 0
+        held = np.bincount(folds[names[~is_open]], sizes[~is_open], FOLDS).tolist()
+        for place in np.flatnonzero(is_open)[np.argsort(at[is_open])].tolist():
+            fold = min(range(FOLDS), key=lambda each: (held[each], (each - first) % FOLDS))
+            folds[names[place]] = fold
+            held[fold] += sizes[place]
+        first += len(names)
     for own in np.unique(classes).tolist():
-        members = generator.permutation(np.flatnonzero(classes == own))
-        if len(members) >= 2:
-            folds[members] = (first + np.arange(len(members))) % FOLDS
-            first += len(members)
-    return Labels(positions, classes, count, folds)
+        members = groups[classes == own]
+        if len(np.unique(folds[members])) == 1:
+            folds[members] = -1
+    return folds
+
+
+def _scarcest_shared_first(classes: Ids, groups: Ids) -> list[int]:
+    """Return the classes; of those that share groups with others, the one in fewest groups first.
+
+    Of a class whose groups all have a fold already, none could be put elsewhere.
+    """
+    pairs = np.unique(np.stack([groups, classes]), axis=1)
+    is_shared = np.bincount(pairs[0])[pairs[0]] > 1
+    counts = np.bincount(pairs[1])
+    shared = set(pairs[1][is_shared].tolist())
+    return sorted(np.unique(classes).tolist(), key=lambda own: counts[own] if own in shared else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,31 @@ class PoolHeads:
         features: Features (N, D) of the pool, as the encoder computed them.
         class_count: Number of classes C.
         head: Kind of model, as ``classifier.head``.
+        groups: Group of each image, (N,), which is held out as a whole; None: no groups.
     """
 
-    def __init__(self, features: FeatureRows, class_count: int, head: Head) -> None:
-        self._features, self._count = features, class_count
+    def __init__(
+        self,
+        features: FeatureRows,
+        class_count: int,
+        head: Head,
+        groups: npt.NDArray[np.integer] | None = None,
+    ) -> None:
+        self._features, self._count, self._groups = features, class_count, groups
         self._head: Head = head
         self._last: tuple[npt.NDArray[np.integer], FeatureModel] | None = None
 
     def fit(self, labels: npt.NDArray[np.integer]) -> FeatureModel:
         """Return the model of labels (N,), -1 where there is none; see ``fit.fit``."""
         if self._last is None or not np.array_equal(self._last[0], labels):
-            model = fit(self._features, labels, self._count, graph=self._graph, head=self._head)
+            model = fit(
+                self._features,
+                labels,
+                self._count,
+                groups=self._groups,
+                graph=self._graph,
+                head=self._head,
+            )
             self._last = labels.copy(), model
         return self._last[1]
 

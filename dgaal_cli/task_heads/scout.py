@@ -35,17 +35,18 @@ class Scout:
         return found
 
 
-def fit_scout(rows: FeatureRows, labels: Ids) -> Scout:
+def fit_scout(rows: FeatureRows, labels: Ids, groups: Ids | None = None) -> Scout:
     """Fit the scout to the labels of a pool.
 
     Args:
         rows: (N, D), of length 1.
         labels: Class of each row, (N,); -1 without a label. Two classes at least have labels.
+        groups: Group of each row, (N,), which is held out as a whole; None: no groups.
     """
     positions = np.flatnonzero(labels >= 0)
     own = np.full(len(labels), -1)
     classes, own[positions] = np.unique(labels[positions], return_inverse=True)
-    known = labels_of(own, len(classes))
+    known = labels_of(own, len(classes), groups)
     points = rows[known.positions].astype(np.float64)
     targets = np.eye(len(classes))[known.classes]
     head = fit_logistic(points, targets, PENALTY)

@@ -1,5 +1,6 @@
 """The data of one training round, as arrays with common rows."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -65,6 +66,8 @@ class PoolData:
     is_usable: np.ndarray
     """bool ``(N,)``: False for images answered "can't tell"; they leave every pool."""
     class_names: list[str]
+    first_of_group: Sequence[ItemId] | None = None
+    """N items: the oldest image of each image's group. None: each image is a group of its own."""
     is_audited: np.ndarray | None = None
     """bool ``(N,)``: drawn for an audit; labels of these images are never learned. None: none."""
     test_pixels: np.ndarray | None = None

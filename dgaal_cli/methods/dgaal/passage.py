@@ -20,7 +20,7 @@ def weigh(rows: FeatureRows, answers: PoolAnswers) -> Floats:
     ``b(u) ((1 - c) + c d(u))`` with the scout's competence c, its doubt d, which is one minus its
     margin, and ``b(u)``, the sum over the classes of ``p_k(u)`` divided by the mean of ``p_k``.
     """
-    scout = fit_scout(rows, answers.labels)
+    scout = fit_scout(rows, answers.labels, answers.groups)
     probabilities = scout.probabilities(rows)
     passed = scout.competence
     return balanced(probabilities) * (1 - passed + passed * doubt(probabilities))

@@ -23,7 +23,7 @@ from dgaal_cli.rounds.audit_record import read_records
 from dgaal_cli.rounds.load_round import load_round
 from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.store.records import ImportedLabel, PoolChange
 from dgaal_cli.task_heads.fit import FeatureModel, fit
 
 WITHOUT_TORCH = (
@@ -267,3 +267,15 @@ def test_a_damaged_record_of_a_model_is_left_out(workspace):
     train(workspace, config)
     (workspace.round_path(0) / "model.json").write_text("[")
     assert status(workspace, config).model is None
+
+
+def test_no_label_is_held_out_of_one_group(workspace):
+    with open_store(workspace) as store:
+        items = store.items()
+        store.change_pool(PoolChange(groups={item.item_id: "patient" for item in items}))
+    config = config_of(workspace)
+    for teach in (train, query):
+        teach(workspace, config)
+        found = status(workspace, config).model
+        assert (found.held_out, found.accuracy) == (0, None)
+        assert "not of one group" in found.note

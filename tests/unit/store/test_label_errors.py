@@ -13,7 +13,7 @@ from dgaal_cli.api.init import InitRequest, init
 from dgaal_cli.cli import app
 from dgaal_cli.errors import UsageError
 from dgaal_cli.store.open import open_store
-from dgaal_cli.store.records import ImportedLabel
+from dgaal_cli.store.records import ImportedLabel, PoolChange
 
 NAMES = [f"{number:03d}.png" for number in range(40)]
 WRONG = {7, 12}
@@ -110,4 +110,17 @@ def test_the_only_label_of_a_class_is_counted_as_unchecked(workspace):
 def test_too_few_labels_are_refused_in_one_sentence(workspace):
     label(workspace, [0, 2, 4])
     with pytest.raises(UsageError, match="at least two classes need two labels each"):
+        run(workspace.root, "labels", "errors")
+
+
+def test_labels_of_one_group_do_not_check_each_other(workspace):
+    label(workspace, range(30), wrong=WRONG)
+    with open_store(workspace) as store:
+        ids = [item.item_id for item in store.items()]
+        store.change_pool(PoolChange(groups={item: "ab"[at % 2] for at, item in enumerate(ids)}))
+    document = json.loads(run(workspace.root, "--json", "labels", "errors").stdout)
+    assert document["checked"] == 30
+    with open_store(workspace) as store:
+        store.change_pool(PoolChange(groups=dict.fromkeys(ids, "a")))
+    with pytest.raises(UsageError, match="need two labels each, not of one group"):
         run(workspace.root, "labels", "errors")

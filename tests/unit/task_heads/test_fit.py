@@ -128,6 +128,57 @@ def test_folds_hold_out_each_label_once_but_the_only_one_of_a_class():
     assert len(set(labels.folds[7:9].tolist())) == 2
 
 
+def test_labels_of_a_group_are_held_out_together():
+    generator = np.random.default_rng(0)
+    for _ in range(30):
+        truth, groups = generator.integers(-1, 4, 120), generator.integers(0, 25, 120)
+        known = labels_of(truth, 4, groups)
+        for group in np.unique(groups[known.positions]):
+            assert len(set(known.folds[groups[known.positions] == group].tolist())) == 1
+        assert len(known.held_out)
+        for fold in np.unique(known.folds[known.held_out]):
+            assert set(known.classes[known.folds != fold].tolist()) == {0, 1, 2, 3}
+
+
+def test_groups_of_one_image_have_the_folds_of_images_without_groups():
+    truth = np.random.default_rng(0).integers(-1, 4, 120)
+    groups = np.random.default_rng(1).permutation(120)
+    np.testing.assert_array_equal(labels_of(truth, 4, groups).folds, labels_of(truth, 4).folds)
+
+
+def test_groups_are_spread_evenly_over_the_folds_of_each_class():
+    truth, groups = np.arange(300) % 3, np.arange(300) // 6
+    known = labels_of(truth, 3, groups)
+    for own in range(3):
+        np.testing.assert_array_equal(np.bincount(known.folds[known.classes == own]), [20] * 5)
+
+
+def test_a_group_with_all_labels_of_a_class_is_never_held_out():
+    known = labels_of(np.array([0, 0, 1, 1, 0, 1, 0, 1]), 2, np.array([0, 0, 1, 1, 0, 1, 0, 2]))
+    assert (known.folds[known.classes == 0] == -1).all()
+    assert len(set(known.folds[known.classes == 1].tolist())) == 2
+    assert not known.has_folds
+
+
+def patients(side):
+    """Return features whose label a model knows from the patient only, labels and patients."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 5)
+    truth = generator.integers(0, 2, 60)[groups]
+    centers = 4 * generator.standard_normal((60, side))
+    return centers[groups] + generator.standard_normal((300, side)), truth, groups
+
+
+@pytest.mark.parametrize("head", ["graph", "linear", "auto"])
+def test_accuracy_on_held_out_labels_is_that_of_new_groups(head):
+    rows, truth, groups = patients(16)
+    alone = fit(rows, truth, 2, head=head).held_out
+    together = fit(rows, truth, 2, groups=groups, head=head).held_out
+    assert alone.count == together.count == 300
+    assert alone.accuracy > together.accuracy + 0.15
+    assert together.accuracy < 0.65
+
+
 def test_held_out_labels_do_not_see_themselves():
     rows, truth = blobs()
     labels = np.where(np.arange(180) % 3 == 0, truth, -1)

@@ -47,6 +47,16 @@ def test_random_labels_prove_no_competence():
     assert np.mean(found) < 0.1
 
 
+def test_images_of_a_patient_prove_no_competence_for_other_patients():
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 5)
+    labels = generator.integers(0, 2, 20)[groups]
+    rows = 2 * np.eye(20)[groups] + 0.3 * generator.standard_normal((100, 20))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert fit_scout(rows, labels).competence > 0.7
+    assert fit_scout(rows, labels, groups).competence < 0.2
+
+
 def test_labels_that_none_can_be_held_out_of_prove_no_competence():
     rows, classes = clusters(30)
     assert fit_scout(rows, known(classes, 3)).competence == 0.0
