@@ -33,7 +33,7 @@ class ComposedGraph:
         from onnx import compose
 
         read = onnx.load_model_from_string(model)
-        version = max(o.version for o in read.opset_import if o.domain in ("", "ai.onnx"))
+        version = _version(read)
         if version < MIN_OPSET:
             raise ExportError(f"it uses ONNX operators {version}; at least {MIN_OPSET} are needed")
         known = {each.name for each in read.graph.initializer}
@@ -47,7 +47,7 @@ class ComposedGraph:
         self.source = f"{_PREFIX}{inputs[0].name}"
         self._before: list[Any] = []
         self._after: list[Any] = []
-        self._count = 0
+        self._count = self._grafts = 0
 
     def tensor_of_model(self, name: str) -> str:
         """Return the name here of one of the model's tensors."""
@@ -71,6 +71,44 @@ class ComposedGraph:
     def after(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add an operation that runs after the model; return its first output."""
         return self._add(self._after, operator, inputs, output, attributes)
+
+    def graft(self, model: bytes, source: str, output: str) -> str:
+        """Add what another model computes of one tensor; return the tensor of one of its outputs.
+
+        Args:
+            model: ONNX file with one input, without subgraphs.
+            source: Tensor here that takes the place of its input.
+            output: Name of its output; operations that it does not need are left out.
+
+        Raises:
+            ExportError: Its operators cannot be converted to the version of this model.
+        """
+        import onnx
+        from onnx import compose, version_converter
+
+        self._grafts += 1
+        prefix = f"graft_{self._grafts}_"
+        read: Any = onnx.load_model_from_string(model)
+        newest = max(_version(read), _version(self._model))
+        try:
+            # Only upwards: onnx 1.23 keeps attributes that older operators do not have.
+            read = version_converter.convert_version(read, newest)
+            self._model = version_converter.convert_version(self._model, newest)
+        except Exception as error:  # the converter has no error class of its own
+            raise ExportError(
+                f"its operators cannot be converted to version {newest}, which the networks of the "
+                f"method use: {str(error)[:200]}"
+            ) from error
+        graph = compose.add_prefix(read, prefix).graph
+        nodes, wanted = list[Any](), {f"{prefix}{output}"}
+        for node in reversed(graph.node):
+            if wanted.intersection(node.output):
+                nodes.insert(0, node)
+                wanted.update(node.input)
+        self.after("Identity", source, output=graph.input[0].name)
+        self._model.graph.initializer.extend(i for i in graph.initializer if i.name in wanted)
+        self._after.extend(nodes)
+        return f"{prefix}{output}"
 
     def finish(
         self, name: str, shape: Sequence[int], outputs: Mapping[str, tuple[str, Sequence[int]]]
@@ -122,3 +160,8 @@ class ComposedGraph:
     def _name(self) -> str:
         self._count += 1
         return f"added_{self._count}"
+
+
+def _version(model: Any) -> int:
+    """Return the version of a model's standard operators."""
+    return max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))

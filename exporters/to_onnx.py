@@ -1,6 +1,7 @@
 """Export a module to ONNX: one file, dynamic batch size, no paths of the exporting host."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,8 +9,10 @@ import torch
 from exporters.chatter import ExportError, contained
 from exporters.embedded import embed
 from exporters.small_maps import rewritten
-from exporters.spec import ExportSpec
+from exporters.spec import AnyArray, ExportSpec
 
+EXAMPLES = 3
+"""Images of an example: the exporter treats sizes 0 and 1 as constants."""
 MAX_BYTES = 2**31 - 1
 """Larger models do not fit into one protobuf message."""
 
@@ -22,10 +25,35 @@ def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
     Raises:
         ExportError: The module cannot be exported with a dynamic batch size, or is too large.
     """
+    example = spec.example(EXAMPLES)
+    outputs = [info.name for info in spec.manifest.outputs]
+    is_int8 = spec.manifest.precision == "int8"  # the quantizer looks for convolutions
+    data = convert(module, example, outputs, is_rewritten=not is_int8)
+    return embed(data, spec.manifest, "onnx")
+
+
+def convert(
+    module: torch.nn.Module,
+    example: Mapping[str, AnyArray],
+    outputs: Sequence[str],
+    *,
+    is_rewritten: bool = True,
+) -> bytes:
+    """Return a module as an ONNX file without a manifest.
+
+    Args:
+        module: The module; a copy on the CPU in evaluation mode is converted.
+        example: Inputs by name, for ``EXAMPLES`` images.
+        outputs: Names of its outputs.
+        is_rewritten: See ``small_maps.rewritten``.
+
+    Raises:
+        ExportError: See ``export``.
+    """
     frozen_copy = copy.deepcopy(module).to("cpu").eval().requires_grad_(requires_grad=False)
     with contained():
         try:
-            model = _converted(frozen_copy, spec)
+            model = _converted(frozen_copy, example, outputs, is_rewritten=is_rewritten)
         except Exception as error:
             first_line = str(error).strip().splitlines()[:1]
             raise ExportError(
@@ -35,13 +63,18 @@ def export(module: torch.nn.Module, spec: ExportSpec) -> bytes:
     _refuse_frozen_batch(model)
     if model.ByteSize() > MAX_BYTES:
         raise ExportError("the model exceeds 2 GiB, the limit of one ONNX file")
-    return embed(model.SerializeToString(deterministic=True), spec.manifest, "onnx")
+    return model.SerializeToString(deterministic=True)
 
 
-def _converted(module: torch.nn.Module, spec: ExportSpec) -> Any:
-    # Three images: the exporter treats sizes 0 and 1 as constants.
-    example = tuple(torch.from_numpy(array) for array in spec.example(3).values())
-    if spec.manifest.precision != "int8":  # the quantizer looks for convolutions
+def _converted(
+    module: torch.nn.Module,
+    inputs: Mapping[str, AnyArray],
+    outputs: Sequence[str],
+    *,
+    is_rewritten: bool,
+) -> Any:
+    example = tuple(torch.from_numpy(array) for array in inputs.values())
+    if is_rewritten:
         module = rewritten(module, example)
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(
@@ -50,8 +83,8 @@ def _converted(module: torch.nn.Module, spec: ExportSpec) -> Any:
         dynamo=True,
         verbose=False,
         external_data=False,
-        input_names=[info.name for info in spec.manifest.inputs],
-        output_names=[info.name for info in spec.manifest.outputs],
+        input_names=list(inputs),
+        output_names=list(outputs),
         dynamic_shapes=tuple({0: batch} for _ in example),
     )
     if program is None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dgaal_cli.artifacts.folder import WrittenArtifact, write_artifacts
 from dgaal_cli.config.schema import Config
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, ignore
+from dgaal_cli.methods.registry import scores_by_networks
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import Workspace
 
@@ -32,8 +34,8 @@ def export(
 ) -> ExportResult:
     """Write the artifacts of the last trained round, or of the labels on features.
 
-    With a pretrained encoder no training is needed: the task model is fitted to the labels, and
-    encoder, task model and sampler become ONNX files without torch.
+    With a pretrained encoder the task model is fitted to the labels, and encoder, task model and
+    sampler become ONNX files without torch or a training, unless the score needs networks.
 
     Args:
         workspace: Workspace to export from.
@@ -70,7 +72,15 @@ def export(
                     "TorchScript was requested, but a file with an encoder is written as ONNX "
                     "only; use --onnx"
                 )
-            jobs, number = feature_jobs(workspace, config, store, emit=listener)
+            if scores_by_networks(config):
+                from dgaal_cli.api.export_networks import network_score
+
+                trained = partial(network_score, workspace, config, store, emit=listener)
+            else:
+                trained = None
+            jobs, number = feature_jobs(
+                workspace, config, store, emit=listener, network_score=trained
+            )
         folder = output or workspace.artifacts_path
         written = write_artifacts(
             jobs,

@@ -5,6 +5,8 @@ from typing import cast
 import numpy as np
 import torch
 
+from dgaal_cli.api.network_score import NetworkScore
+from dgaal_cli.artifacts.feature_head import Standardization
 from dgaal_cli.artifacts.verify_artifact import INT8_ROLE, ExportJob
 from dgaal_cli.config.schema import Config
 from dgaal_cli.data.images import RESIZE_RULE
@@ -12,7 +14,7 @@ from dgaal_cli.data.sample_range import rendering_of
 from dgaal_cli.errors import UsageError
 from dgaal_cli.events import Emit, Warned
 from dgaal_cli.methods.registry import why_no_sampler
-from dgaal_cli.networks.deploy import Deployed, Input, Output
+from dgaal_cli.networks.deploy import Deployed, Input, Output, Sampler
 from dgaal_cli.rounds.load_round import LoadedRound, load_round
 from dgaal_cli.rounds.state import METRICS_NAME, read_record
 from dgaal_cli.store.protocol import Store
@@ -51,6 +53,25 @@ def network_jobs(
     if why:
         emit(Warned(message=f"{why}; 'dgaal score' needs a sampler of another method"))
     return jobs, trained.number
+
+
+def network_score(
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    standardization: Standardization,
+    *,
+    emit: Emit,
+) -> NetworkScore | None:
+    """Return the score of the last trained round's sampler on features; None if it has none.
+
+    Raises:
+        UsageError: Nothing is trained.
+    """
+    trained = load_round(workspace, config, store, emit=emit)
+    modules = trained.method.deploy(trained.bench.data)
+    found = (module for module in modules if isinstance(module, Sampler))
+    return next((NetworkScore(standardization, module) for module in found), None)
 
 
 def export_jobs(workspace: Workspace, config: Config, trained: LoadedRound) -> list[ExportJob]:

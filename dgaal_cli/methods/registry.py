@@ -63,6 +63,8 @@ class MethodInfo:
     rows of features: a query then needs no training; "" if it has none."""
     kernel_forms: "Mapping[str, KernelForm]" = field(default_factory=dict[str, KernelForm])
     """Values of ``discriminator.form`` beside "mlp"; "auto" is the first one on features."""
+    scores_by_task_model: bool = False
+    """On features, its score follows from the fitted task model, the labels and the features."""
     needs_labels: bool = True
     """It ranks at random or by typical images until two classes have labels."""
     min_confidence: float = 0.5
@@ -96,9 +98,16 @@ METHODS = {
         generator="prior",
         has_own_query_rule=True,
     ),
-    "badge": MethodInfo(factory="badge:Badge", is_classic=True, has_own_query_rule=True),
+    "badge": MethodInfo(
+        factory="badge:Badge", is_classic=True, scores_by_task_model=True, has_own_query_rule=True
+    ),
     "bald": MethodInfo(factory="bayesian:Bald", is_classic=True),
-    "coreset": MethodInfo(factory="coreset:CoreSet", is_classic=True, has_own_query_rule=True),
+    "coreset": MethodInfo(
+        factory="coreset:CoreSet",
+        is_classic=True,
+        scores_by_task_model=True,
+        has_own_query_rule=True,
+    ),
     "dal": MethodInfo(factory="dal.method:Dal"),
     "dbal": MethodInfo(factory="bayesian:Dbal", is_classic=True),
     "dgaal": MethodInfo(
@@ -127,15 +136,19 @@ METHODS = {
     ),
     "dropquery": _coverage_info(factory="herding:DropQuery", feature_rule="drop_query:DROP_QUERY"),
     "ensemble": MethodInfo(factory="ensemble:Ensemble", is_classic=True),
-    "entropy": MethodInfo(factory="uncertainty:Entropy", is_classic=True),
+    "entropy": MethodInfo(
+        factory="uncertainty:Entropy", is_classic=True, scores_by_task_model=True
+    ),
     "gaal": _synthesis_info(factory="gaal.synthesis:Gaal"),
     "gaal-deep": _synthesis_info(factory="gaal.synthesis:GaalDeep"),
     "gaal-mixed": _synthesis_info(factory="gaal.synthesis:GaalMixed"),
     "kernel-critic": _coverage_info(
         factory="herding:KernelCritic", feature_rule="feature_rules:KERNEL_CRITIC"
     ),
-    "least-confidence": MethodInfo(factory="uncertainty:LeastConfidence", is_classic=True),
-    "margin": MethodInfo(factory="uncertainty:Margin", is_classic=True),
+    "least-confidence": MethodInfo(
+        factory="uncertainty:LeastConfidence", is_classic=True, scores_by_task_model=True
+    ),
+    "margin": MethodInfo(factory="uncertainty:Margin", is_classic=True, scores_by_task_model=True),
     "maxherding": _coverage_info(
         factory="herding:MaxHerding", feature_rule="feature_rules:MAX_HERDING"
     ),
@@ -156,12 +169,9 @@ METHODS = {
     ),
     "simple-gan": _synthesis_info(factory="gaal.synthesis:SimpleGan", needs_labels=False),
     "sraal": MethodInfo(factory="sraal.method:Sraal"),
-    "svm-active": MethodInfo(
-        factory="gaal.pool_queries:SvmActive", needs_pixels=True, is_classic=True
-    ),
+    "svm-active": MethodInfo(factory="gaal.pool_queries:SvmActive", is_classic=True),
     "ta-vaal": MethodInfo(
         factory="ta_vaal.method:TaVaal",
-        needs_pixels=True,
         refuses={
             ("classifier.architecture", "linear-svm"): ", whose training has no losses for "
             "ta-vaal's ranker to train on; choose another architecture or method"
@@ -180,7 +190,7 @@ METHODS = {
         },
     ),
     "vaal-released": MethodInfo(factory="vaal.released:VaalReleased"),
-    "waal": MethodInfo(factory="waal.method:Waal", needs_pixels=True),
+    "waal": MethodInfo(factory="waal.method:Waal"),
 }
 
 
@@ -283,6 +293,13 @@ def load_id_scores(name: str) -> "IdScores | None":
     """
     function = METHODS[name].id_scores
     return _load(function) if function else None
+
+
+def scores_by_networks(config: "Config") -> bool:
+    """Return whether the score of an image needs networks that a training with torch makes."""
+    info = METHODS[config.method]
+    is_known = info.scores_by_task_model or trains_no_network(config)
+    return info.has_sampler and not is_known
 
 
 def has_feature_rule(config: "Config") -> bool:

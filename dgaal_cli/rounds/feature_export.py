@@ -1,5 +1,6 @@
 """Encoder, task model and sampler of a workspace with features, as export jobs without torch."""
 
+from collections.abc import Callable
 from functools import cached_property
 from itertools import islice
 from typing import Any, cast
@@ -60,12 +61,18 @@ _MEANINGS = {
 
 
 def feature_jobs(
-    workspace: Workspace, config: Config, store: Store, *, emit: Emit
+    workspace: Workspace,
+    config: Config,
+    store: Store,
+    *,
+    emit: Emit,
+    network_score: Callable[[Standardization], Score | None] | None = None,
 ) -> tuple[list[FeatureJob], int]:
     """Fit the task model to the current labels; return the export jobs and the round's number.
 
     The exported task model is a linear head that was taught by the fitted one; a warning states how
-    often both agree. A method without a score of single images has no sampler.
+    often both agree. A method without a score of single images has no sampler. ``network_score``
+    returns the score of a trained sampler, for methods whose score needs networks.
 
     Raises:
         UsageError: Fewer than two classes have labels, or ``features.crop`` cannot be exported.
@@ -86,6 +93,8 @@ def feature_jobs(
     number = 0 if query is None else query.round
     roles: list[tuple[Role, FeatureHead]] = [("classifier", FeatureHead(fitted.distilled, None))]
     score = fitted.score()
+    if score is None and network_score is not None:
+        score = network_score(fitted.standardization)
     if score is None:
         emit(
             Warned(
@@ -146,15 +155,16 @@ class _Fitted:
         if kind in ("margin", "entropy", "least-confidence"):
             return DoubtScore(cast("Any", kind), len(self.classes))
         if kind == "badge":
-            return GradientScore(self._standardization, len(self.classes))
+            return GradientScore(self.standardization, len(self.classes))
         if kind == "coreset":
-            own = self._standardization
+            own = self.standardization
             labeled = np.flatnonzero(self.labels >= 0)
             return DistanceScore(own, own.of(self.rows[labeled].astype(np.float64)))
         return None
 
     @cached_property
-    def _standardization(self) -> Standardization:
+    def standardization(self) -> Standardization:
+        """How the features of the pool are standardized."""
         own = StandardizedRows.of_pool(self.rows)
         return Standardization(own.mean.astype(np.float64), own.deviation.astype(np.float64))
 
@@ -167,7 +177,7 @@ class _Fitted:
             )
             weights = rule.weigh(compared, answers)
         landmarks = landmark_score(rule.pick, compared, self.ids, self.answered, weights=weights)
-        return CoverageScore(self._standardization, landmarks)
+        return CoverageScore(self.standardization, landmarks)
 
 
 def _images(

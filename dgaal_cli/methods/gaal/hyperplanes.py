@@ -1,4 +1,4 @@
-"""GAAL's learner: linear support vector machines on pixels, and how far an image is from them."""
+"""GAAL's learner: linear support vector machines, and how far an image is from them."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from dgaal_cli.methods.task_model_only import ClassifierSampler
 from dgaal_cli.networks.classifier import Classifier
 from dgaal_cli.networks.pixels import normalize
-from dgaal_cli.training.data import RoundData
+from dgaal_cli.training.data import Inputs, RoundData
 from dgaal_cli.training.linear import fit_hyperplanes
 from dgaal_cli.training.modes import encode_rows
 
@@ -28,7 +28,7 @@ class Hyperplanes:
     """``(K,)``."""
 
     def values(self, images: Tensor) -> Tensor:
-        """Return ``(B, K)`` for images ``(B, C, H, W)``."""
+        """Return ``(B, K)`` for images ``(B, C, H, W)`` or features ``(B, D)``."""
         return images.flatten(1) @ self.weights.T + self.biases
 
     def gaps(self, images: Tensor) -> Tensor:
@@ -47,10 +47,10 @@ class Hyperplanes:
         length = (normal**2).mean(1).sqrt().clamp_min(1e-12) * normal.shape[1]
         return (top.values[:, 0] - top.values[:, 1]) / length
 
-    def pool_gaps(self, pixels: np.ndarray, device: torch.device) -> np.ndarray:
-        """Return the gaps of uint8 pixels ``(N, S, S, C)``, float64."""
+    def pool_gaps(self, inputs: Inputs, device: torch.device) -> np.ndarray:
+        """Return the gaps of uint8 pixels ``(N, S, S, C)`` or features ``(N, D)``, float64."""
         with torch.no_grad():
-            return encode_rows(lambda x: self.gaps(x.double()), pixels, device).cpu().numpy()
+            return encode_rows(lambda x: self.gaps(x.double()), inputs, device).cpu().numpy()
 
 
 def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
@@ -70,12 +70,15 @@ def learn_hyperplanes(data: RoundData, *, penalty: float) -> Hyperplanes:
 
 
 def labeled_images(data: RoundData) -> tuple[Tensor, np.ndarray]:
-    """Return labeled images ``(L, C, H, W)`` in [-1, 1] on the CPU, and labels int64 ``(L,)``."""
+    """Return labeled images ``(L, C, H, W)`` in [-1, 1], or their features ``(L, D)``, and labels.
+
+    Both are on the CPU; the labels are int64 ``(L,)``.
+    """
     return normalize(torch.from_numpy(data.training_inputs)), data.training_targets
 
 
 class HyperplaneSampler(ClassifierSampler):
-    """Closeness to the boundary of a linear learner on pixels: 1 / (1 + distance).
+    """Closeness to the boundary of a linear learner: 1 / (1 + distance).
 
     Args:
         weights: ``(J, P)`` weights of the learner's J decision values.

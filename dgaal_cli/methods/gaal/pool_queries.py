@@ -19,7 +19,8 @@ from dgaal_cli.training.phase import Phase
 class SvmActive(ByScore):
     """The pool image nearest the hyperplane (Tong & Koller 2001, simple margin).
 
-    More than two classes as in ``gaal``. It shows what GAAL loses or gains by synthesis.
+    More than two classes as in ``gaal``. It shows what GAAL loses or gains by synthesis. On the
+    features of an encoder the machine is linear in them.
     """
 
     name = "svm-active"
@@ -28,7 +29,7 @@ class SvmActive(ByScore):
     def score(self, data: RoundData, rows: np.ndarray, seed: int) -> np.ndarray:
         """``1 / (1 + |f|)``, or half the gap of the two highest decision values."""
         planes = learn_hyperplanes(data, penalty=self.config.classifier.penalty)
-        return closeness(planes.pool_gaps(data.pixels[rows], data.device))
+        return closeness(planes.pool_gaps(data.inputs[rows], data.device))
 
     def deploy(self, data: RoundData) -> list[Deployed]:
         """The classifier, and the current hyperplanes as the sampler."""

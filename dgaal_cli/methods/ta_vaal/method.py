@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from dgaal_cli.config.schema import Config
 from dgaal_cli.methods.base import TaskShape
@@ -14,10 +14,12 @@ from dgaal_cli.methods.vaal_family.samplers import LatentSampler
 from dgaal_cli.methods.vaal_family.vae import Vae
 from dgaal_cli.networks.classifier import Classifier, Stages
 from dgaal_cli.networks.deploy import Sampler
+from dgaal_cli.networks.pixels import normalize
 from dgaal_cli.training.classifier import classifier_phase, classifier_steps
 from dgaal_cli.training.data import RoundData
 from dgaal_cli.training.modes import encode_rows, evaluating
-from dgaal_cli.training.phase import Phase
+from dgaal_cli.training.optimizers import take_step
+from dgaal_cli.training.phase import LastBatch, Losses, Phase, draw_rows
 
 UNKNOWN_RANK = 0.5
 
@@ -101,6 +103,7 @@ class TaVaal(PoolSampling):
     every method's T is trained alike unless ``vaal.ranking_share`` says otherwise (published: a
     condition that is always true gave the ranker to all of them), and decoder and D see the same
     rank in 0..1 (published: D saw it unbounded). The pool is not cut to a random subset first.
+    On the features of an encoder T is fitted in one step; the ranker then learns after it.
     """
 
     name = "ta-vaal"
@@ -117,7 +120,7 @@ class TaVaal(PoolSampling):
         phases: list[Phase] = []
         if data.can_learn:
             task, labeled = self.config.classifier, len(data.training_targets)
-            steps = classifier_steps(task, labeled=labeled, pool=len(data.pixels))
+            steps = classifier_steps(task, labeled=labeled, pool=len(data.item_ids))
             companion = RankerBesideT(
                 self.ranker,
                 lr=task.lr,
@@ -125,11 +128,41 @@ class TaVaal(PoolSampling):
                 shaping_steps=round(self.config.vaal.ranking_share * steps),
             )
             phases.append(classifier_phase(self.classifier, task, data, companion))
+            if data.features is not None:
+                phases.append(self._ranker_phase(data, companion, steps))
         return phases + self.pool_phases(data)
+
+    def _ranker_phase(self, data: RoundData, companion: RankerBesideT, steps: int) -> Phase:
+        """Train the ranker on the losses of a finished T, which stays as it is."""
+        inputs = normalize(torch.from_numpy(data.training_inputs)).to(data.device)
+        targets = torch.from_numpy(data.training_targets).to(data.device)
+        last = LastBatch()
+
+        def step(_number: int, generator: Generator) -> Losses:
+            drawn = draw_rows(torch.arange(len(targets)), self.config.classifier.batch, generator)
+            last.note(data.training_ids, drawn)
+            picked = drawn.to(data.device)
+            with evaluating(self.classifier):
+                stages = self.classifier.stages(inputs[picked])
+                losses = data.task.losses(stages.outputs, targets[picked])
+            loss = companion.loss(stages, losses, steps)
+            take_step(companion.optimizer, loss)
+            return {"ranker": loss}
+
+        return Phase(
+            name="ranker",
+            title="learning which losses are larger",
+            steps=steps,
+            networks=companion.networks,
+            optimizers={"companion": companion.optimizer},
+            step=step,
+            last=last,
+            batch_key="classifier.batch",
+        )
 
     def prepare(self, data: RoundData, extras: Extras, *, is_game: bool) -> None:
         """Rank every image of the pool by the current T."""
-        unknown = torch.full((len(data.pixels), 1), UNKNOWN_RANK)
+        unknown = torch.full((len(data.item_ids), 1), UNKNOWN_RANK)
         extras.condition = self._ranks(data) if is_game else unknown
 
     def seen_by_discriminator(self, data: RoundData) -> Tensor:
@@ -137,7 +170,7 @@ class TaVaal(PoolSampling):
         return torch.cat([super().seen_by_discriminator(data), self._ranks(data)], 1)
 
     def condition(self, images: Tensor) -> Tensor:
-        """Return the ranks of normalized images, ``(B, 1)``."""
+        """Return the ranks of normalized images or features, ``(B, 1)``."""
         with evaluating(self.classifier, self.ranker):
             return torch.sigmoid(self.ranker(self.classifier.stages(images).maps))[:, None]
 
@@ -148,4 +181,4 @@ class TaVaal(PoolSampling):
         return RankedLatentSampler(self.vae, self.discriminator, self.classifier, self.ranker)
 
     def _ranks(self, data: RoundData) -> Tensor:
-        return encode_rows(self.condition, data.pixels, data.device)
+        return encode_rows(self.condition, data.inputs, data.device)
