@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from dgaal_cli.config.schema import Config
@@ -68,7 +69,7 @@ def pool_status(workspace: Workspace, config: Config, *, emit: Emit = ignore) ->
         InterruptedRunError: A signal requested a stop.
     """
     with open_store(workspace, read_only=True) as store:
-        return _report(workspace, config, store, emit)
+        return _report(workspace, config, store, store.pool_files(), emit)
 
 
 def pool_update(
@@ -104,13 +105,16 @@ def pool_update(
         open_store(workspace, read_only=is_dry_run) as store,
     ):
         began_ns = time.time_ns()
-        report = _report(workspace, config, store, emit)
+        files = store.pool_files()
+        report = _report(workspace, config, store, files, emit)
         is_accepted = accept(report)
         change = report.plan.change(accepts_changed=is_accepted)
         if is_dry_run or change == PoolChange():
             return PoolUpdate(report=report, added=0, is_applied=False, is_accepted=is_accepted)
         added = store.change_pool(change).new
-        note_folders(workspace, config, _names(store), began_ns=began_ns)
+        moved = (name for name, _ in change.names)
+        names = chain(_names(store, files), moved, (item.sample_id for item in change.new))
+        note_folders(workspace, config, names, began_ns=began_ns)
     return PoolUpdate(report=report, added=added, is_applied=True, is_accepted=is_accepted)
 
 
@@ -186,9 +190,10 @@ def withdraw_shared_answers(workspace: Workspace) -> int:
         return withdraw_shared(store)
 
 
-def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> PoolReport:
+def _report(
+    workspace: Workspace, config: Config, store: Store, files: list[PoolFile], emit: Emit
+) -> PoolReport:
     began_ns = time.time_ns()
-    files = store.pool_files()
     source = _open(workspace, config, files)
     known = KnownFiles.load(workspace.cache_path)
     plan = compare(
@@ -205,7 +210,7 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
     if plan.is_empty:
         known.set_container(source.stamp())
         if not are_folders_noted(workspace, config):
-            note_folders(workspace, config, _names(store), began_ns=began_ns)
+            note_folders(workspace, config, _names(store, files), began_ns=began_ns)
     known.save(workspace.cache_path)
     folder = folder_of(workspace.root, config.pool.source)
     away = {
@@ -222,8 +227,8 @@ def _report(workspace: Workspace, config: Config, store: Store, emit: Emit) -> P
     )
 
 
-def _names(store: Store) -> Iterator[SampleId]:
-    yield from (file.sample_id for file in store.pool_files())
+def _names(store: Store, files: list[PoolFile]) -> Iterator[SampleId]:
+    yield from (file.sample_id for file in files)
     yield from (name for name, _ in store.quarantined())
 
 

@@ -5,7 +5,7 @@ import hashlib
 import os
 import struct
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from dgaal_cli import atomic
@@ -47,16 +47,22 @@ class KnownFiles:
                 return known
             end = int.from_bytes(body[:8])
             container, *names = os.fsdecode(bytes(body[8 : 8 + end])).split("\0")
-            starts = range(8 + end, len(body), _ROW_BYTES)
-            rows = [bytes(body[start : start + _ROW_BYTES]) for start in starts]
+            starts = range(len(data) - len(body) + 8 + end, len(data), _ROW_BYTES)
+            rows = [data[start : start + _ROW_BYTES] for start in starts]
             known._rows = dict(zip(names, rows, strict=True))
             known.container = container
         return known
 
+    def statuses(self, digests: Mapping[SampleId, bytes]) -> dict[str, bytes]:
+        """Return sizes and times, as ``packed`` has them, of the files that had these digests."""
+        rows, end = self._rows, _STATUS.size
+        known = ((name, rows.get(name, b""), sha256) for name, sha256 in digests.items())
+        return {name: row[:end] for name, row, sha256 in known if row[end:] == sha256}
+
     def digest(self, name: SampleId, status: os.stat_result) -> bytes | None:
         """Return the SHA-256 of a file that is unchanged since it was read, else None."""
         row = self._rows.get(name)
-        if row is None or not row.startswith(_packed(status)):
+        if row is None or not row.startswith(packed(status)):
             return None
         return row[_STATUS.size :]
 
@@ -64,7 +70,7 @@ class KnownFiles:
         """Note the digest of a file; ``status`` is from before it was read."""
         if max(status.st_mtime_ns, status.st_ctime_ns) > time.time_ns() - _SETTLED_NS:
             return
-        self._rows[name] = _packed(status) + sha256
+        self._rows[name] = packed(status) + sha256
         self._is_changed = True
 
     def keep(self, listed: Collection[str]) -> None:
@@ -94,5 +100,6 @@ class KnownFiles:
             self._is_changed = False
 
 
-def _packed(status: os.stat_result) -> bytes:
+def packed(status: os.stat_result) -> bytes:
+    """Return size and times of a file as bytes, to compare."""
     return _STATUS.pack(status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from dgaal_cli import interruption
 from dgaal_cli.data.batches import DecodedBatch
@@ -11,10 +12,10 @@ from dgaal_cli.data.decode_stream import decode_to, image_digest
 from dgaal_cli.data.decoders.base import AS_STATED, Rendering
 from dgaal_cli.data.decoders.process import Shape
 from dgaal_cli.data.grouping import GroupOf, no_rule
-from dgaal_cli.data.known_files import KnownFiles
+from dgaal_cli.data.known_files import KnownFiles, packed
 from dgaal_cli.data.pool import LOOK
 from dgaal_cli.data.reading import Reading
-from dgaal_cli.data.sources.base import Entry, FileBytes, Source
+from dgaal_cli.data.sources.base import Entry, FileBytes, IsKnown, Source
 from dgaal_cli.data.unreadable import UnreadableImageError
 from dgaal_cli.events import Emit, ignore
 from dgaal_cli.ids import ItemId, SampleId
@@ -183,6 +184,8 @@ class _Look:
         """Names that show each image, except images that are read by their first name."""
         self._at_first: set[ItemId] = set()
         """Images that are read by their first name."""
+        self._as_known: list[str] = []
+        """Files of a folder that did not change, named in the store by the first name."""
         self._new: dict[SampleId, NewItem] = {}
         self._bad: dict[SampleId, str] = {}
         self._unstable: dict[SampleId, None] = {}
@@ -201,6 +204,9 @@ class _Look:
                 interruption.check("stopped while reading the pool; nothing was changed")
                 reading.add(len(batch.entries), unreadable=int((~batch.ok).sum()))
                 self._take(batch)
+        as_known = cast("list[SampleId]", self._as_known)
+        self.listed.update(as_known)
+        self._at_first.update(self._by_name[name].item_id for name in as_known)
         self._known.keep(self.listed)
 
     def _is_known_archive(self) -> bool:
@@ -227,7 +233,7 @@ class _Look:
             self.listed,
             self._at_first,
         )
-        for entry in self._source.entries():
+        for entry in self._source.entries_except(self._is_as_known()):
             name, read = entry.id, entry.read
             listed.add(name)
             if entry.group:
@@ -253,6 +259,28 @@ class _Look:
             elif name not in self._unstable:
                 self._before[name] = status
                 yield entry
+
+    def _is_as_known(self) -> IsKnown:
+        """Return whether a file is the one that the store reads by its name; hot, so few calls."""
+        noted = self._as_known
+        statuses = self._known.statuses({f.sample_id: f.sha256 for f in self._files if f.is_first})
+        for name in self._was_unreadable:
+            statuses.pop(name, None)
+
+        def is_as_known(name: str, item: "os.DirEntry[str]") -> bool:
+            status = statuses.get(name)
+            if status is None:
+                return False
+            try:
+                now = item.stat()
+            except OSError:
+                return False
+            if packed(now) != status:
+                return False
+            noted.append(name)
+            return True
+
+        return is_as_known
 
     def _read_digest(self, name: SampleId, read: FileBytes, status: os.stat_result) -> bytes | None:
         """Read a file that had an image; None if it cannot be read, or changed meanwhile."""
@@ -377,6 +405,8 @@ class _Look:
     ) -> dict[ItemId, str]:
         """Return the groups that differ from the store; the rule on names replaces none."""
         changed: dict[ItemId, str] = {}
+        if not self._columns and self._groups.of_name is no_rule:
+            return changed
         for file in firsts:
             item_id = file.item_id
             name = renamed[item_id].new if item_id in renamed else file.sample_id

@@ -248,3 +248,12 @@ def test_image_reader_reads_every_kind_of_source(pool: Source, tmp_path: Path) -
         image = reader.read(entry.id)
         assert np.broadcast_to(image, (*image.shape[:2], 3)).tobytes() in known
     reader.close()
+
+
+def test_files_that_are_known_are_left_out_and_the_order_stays(pool: Source):
+    names = [entry.id for entry in pool.entries()]
+    asked: list[str] = []
+    assert [e.id for e in pool.entries_except(lambda name, _: bool(asked.append(name)))] == names
+    known = set(names[::2]) if asked else set()
+    rest = [entry.id for entry in pool.entries_except(lambda name, _: name in known)]
+    assert rest == [name for name in names if name not in known]

@@ -16,6 +16,7 @@ from dgaal_cli.escaping import show
 from dgaal_cli.ids import SampleId
 
 _T = TypeVar("_T")
+IsKnown = Callable[[str, "os.DirEntry[str]"], bool]
 Encoded = bytes | npt.NDArray[np.uint8]
 
 
@@ -48,6 +49,16 @@ class Source(Protocol):
     def entries(self) -> Iterator[Entry]:
         """Stream all entries in a fixed order."""
         ...
+
+    def entries_except(self, is_known: IsKnown) -> Iterator[Entry]:
+        """Stream the entries in the same order, without files that are known.
+
+        Args:
+            is_known: Called with the id and the directory entry of each file below a folder, before
+                anything else is done with it. A source that lists no folder does not call it.
+        """
+        del is_known
+        return self.entries()
 
     def count(self) -> int | None:
         """Return the number of entries; None if it needs a full pass."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from dgaal_cli.data.decoders.registry import format_names
 from dgaal_cli.data.image_names import may_be_image
 from dgaal_cli.data.regular_files import kind_of
-from dgaal_cli.data.sources.base import Entry, FileBytes, Refusal, Source, gone
+from dgaal_cli.data.sources.base import Entry, FileBytes, IsKnown, Refusal, Source, gone
 from dgaal_cli.data.sources.naming import Layout, is_split, label_and_split
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.ids import SampleId
@@ -40,6 +40,9 @@ class FolderSource(Source):
         """Stream files, sorted by name within each folder."""
         return self._scan(self.spec, "")
 
+    def entries_except(self, is_known: IsKnown) -> Iterator[Entry]:
+        return self._scan(self.spec, "", is_known)
+
     def get(self, sample_id: SampleId) -> Entry:
         path = self.path_of(sample_id)
         if not os.path.lexists(path):
@@ -52,13 +55,15 @@ class FolderSource(Source):
             raise gone(sample_id, self.spec)
         return f"{self.spec}/{sample_id}"
 
-    def _scan(self, folder: str, prefix: str) -> Iterator[Entry]:
+    def _scan(self, folder: str, prefix: str, is_known: IsKnown | None = None) -> Iterator[Entry]:
         # Folders may have a million names: bytes need a tenth of the memory of directory entries.
         names: list[bytes] = []
         others: dict[bytes, os.DirEntry[str]] = {}
         try:
             with os.scandir(folder) as listing:
                 for item in listing:
+                    if is_known is not None and is_known(prefix + item.name, item):
+                        continue
                     is_file = _is_file(item)
                     if item.name.startswith(".") or (is_file and not may_be_image(item.name)):
                         continue
@@ -77,7 +82,7 @@ class FolderSource(Source):
             if other is None:
                 yield self._entry(f"{folder}/{name}", prefix + name)
             elif other.is_dir(follow_symlinks=False):
-                yield from self._scan(other.path, f"{prefix}{name}/")
+                yield from self._scan(other.path, f"{prefix}{name}/", is_known)
             else:
                 yield self._entry(other.path, prefix + name, Refusal(_special(other)))
 
