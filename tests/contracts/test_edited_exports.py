@@ -4,30 +4,34 @@ import csv
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asked_stores import FakeClock, new_item
 from class_labels import as_label, name_of
+from mask_task import PIXELS, MaskLabels, MaskText
 
 from dgaal_cli.atomic import assembling
 from dgaal_cli.errors import InputDataError
-from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.ids import ClassUid, ItemId, SampleId
 from dgaal_cli.store.exchange import marks
-from dgaal_cli.store.exchange.base import ExportJob, FileFormat
+from dgaal_cli.store.exchange.base import ExportJob, FileFormat, LabelText
 from dgaal_cli.store.exchange.registry import FORMATS, load_format
 from dgaal_cli.store.exchange.resolve import Resolved, resolve
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import Answer, ImportReport, Query, QueryEntry
+from dgaal_cli.store.records import Answer, ImportReport, Label, Query, QueryEntry
 from dgaal_cli.tasks.classification.label import ClassNames
 
 IMAGES = ("a.png", "deep/b.png", "c.png", "d.png", "e.png", "f.png")
 CLASSES = ("cat", "dog", "b%o/ws")
 PEOPLE = ("ann", "bob", "cem")
 SEEDS = (0, 1, 2)
+MANY_SEEDS = range(3, 15)
+ANY_LABEL_FORMATS = ("csv", "jsonl")
+KINDS = ("label",) * 6 + ("adjudicate", "cannot_tell", "skip", "flag", "undo")
 
 
 class Pixels:
@@ -40,39 +44,59 @@ class Pixels:
         return sample_id.encode(), ""
 
 
-def random_store(path: Path, seed: int) -> Store:
+def class_labels(uids: list[ClassUid]) -> list[Label]:
+    return [as_label(uid) for uid in uids]
+
+
+def mask_labels(uids: list[ClassUid]) -> list[Label]:
+    """Return masks of one class, of several, and without any."""
+    first, second, third = uids
+    halves = [(first,) * 8 + (each,) * 8 for each in (second, third, None)]
+    return [MaskLabels().encode(mask) for mask in (*halves, (None,) * PIXELS)]
+
+
+def random_store(
+    path: Path,
+    seed: int,
+    *,
+    make_labels: Callable[[list[ClassUid]], list[Label]] = class_labels,
+    kinds: Sequence[str] = KINDS,
+) -> Store:
     """Return a store with answers of several people, decisions, corrections and undos."""
     draw = random.Random(seed)
     clock = FakeClock()
     store = store_location(path).create(clock=clock)
     uids = [store.add_class(name).uid for name in CLASSES]
+    labels = make_labels(uids)
     store.add_items(new_item(name) for name in IMAGES)
     numbers = range(1, len(IMAGES) + 1)
     entries = tuple(QueryEntry(item_id=ItemId(n), rank=n) for n in numbers)
     store.save_query(Query(round=0, strategy="x", model_sha=None, entries=entries), overlap=3)
-    kinds = ("label",) * 6 + ("adjudicate", "cannot_tell", "skip", "flag", "undo")
     for number in range(24):
         person, kind = draw.choice(PEOPLE), draw.choice(kinds)
-        item, uid = ItemId(draw.choice(numbers)), draw.choice(uids)
+        item, value = ItemId(draw.choice(numbers)), draw.choice(labels)
         clock.wait(1)
         if kind == "undo":
             store.undo(person, "s")
             continue
-        label = as_label(uid) if kind in ("label", "adjudicate") else None
+        if kind == "rename":
+            store.rename_class(draw.choice(uids), f"new%/{number}")
+            continue
+        label = value if kind in ("label", "adjudicate") else None
         answer = Answer(op_id=f"op{number}", kind=kind, item_id=item, label=label)
         store.submit(answer, annotator=person, session=person, take_next=False)
     clock.wait(1)
     return store
 
 
-def export(name: str, store: Store, folder: Path) -> Path:
+def export(name: str, store: Store, folder: Path, text: LabelText | None = None) -> Path:
     job = ExportJob(
         answers=store.answers(),
         labels=list(store.effective_answers()),
         withdrawn=store.withdrawn(),
         classes=store.classes(),
         names=store.class_names(),
-        text=ClassNames(),
+        text=text or ClassNames(),
         images=Pixels(),
     )
     format_ = load_format(name)
@@ -211,6 +235,63 @@ def test_untouched_export_changes_nothing(name, seed, tmp_path):
         assert found.untouched > 0
 
 
+def check_untouched(name: str, seed: int, folder: Path) -> None:
+    """Rename classes before and after the export."""
+    with random_store(folder / "one.db", seed, kinds=(*KINDS, "rename")) as store:
+        path = export(name, store, folder)
+        for number, record in enumerate(store.classes()):
+            if (seed + number) % 2:
+                store.rename_class(record.uid, f"later {number}")
+        before = state_of(store)
+        report, found = take(name, path, store)
+        assert state_of(store) == before
+        assert (report, found.cleared) == (ImportReport(), 0)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("seed", MANY_SEEDS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_export_is_the_identity_and_edits_are_exact_in_many_histories(name, seed, tmp_path):
+    (tmp_path / "same").mkdir()
+    check_untouched(name, seed, tmp_path / "same")
+    (tmp_path / "edited").mkdir()
+    check_edits(name, seed, tmp_path / "edited", kinds=(*KINDS, "rename"))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_history_with_renamed_classes_is_exported_and_edited(name, tmp_path):
+    (tmp_path / "same").mkdir()
+    check_untouched(name, 3, tmp_path / "same")
+    check_edits(name, 3, tmp_path, kinds=(*KINDS, "rename"))
+
+
+def mask_texts(store: Store) -> dict[str, str]:
+    names = store.class_names()
+    return {r.sample_id: MaskText().to_text(r.label, names) for r in store.labels()}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ANY_LABEL_FORMATS)
+def test_masks_of_several_people_are_exported_and_edited(name, seed, tmp_path):
+    kinds, text = (*KINDS, "rename"), MaskText()
+    with random_store(tmp_path / "one.db", seed, make_labels=mask_labels, kinds=kinds) as store:
+        path = export(name, store, tmp_path, text)
+        before = store.answers(), mask_texts(store)
+        report, found = take(name, path, store, text=text)
+        assert (store.answers(), mask_texts(store)) == before
+        assert (report, found.cleared) == (ImportReport(), 0)
+        assert found.untouched > 0
+        sample = next(iter(before[1]))
+        new = json.dumps([[store.classes()[2].name, 3], [None, 13]])
+        EDITS[name](path, sample, new)
+        report, _ = take(name, path, store, text=text)
+        assert report.added + report.replaced > 0
+        after = mask_texts(store)
+        assert (after.pop(sample) == new) or name == "jsonl"
+        assert after == {each: mask for each, mask in before[1].items() if each != sample}
+        assert store.check() == []
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_untouched_export_changes_nothing_after_classes_changed_their_names(name, tmp_path):
     with random_store(tmp_path / "one.db", 1) as store:
@@ -238,14 +319,15 @@ def test_older_export_does_not_replace_newer_answers(name, tmp_path):
         assert set(labels_of(store).values()) == {"dog"}
 
 
-def check_edits(name: str, seed: int, folder: Path) -> None:
+def check_edits(name: str, seed: int, folder: Path, kinds: Sequence[str] = KINDS) -> None:
     """Edit the label of each image once; jsonl lines are one person's answer, see below."""
-    with random_store(folder / "one.db", seed) as store:
+    with random_store(folder / "one.db", seed, kinds=kinds) as store:
+        classes = [record.name for record in store.classes()]
         for sample, old in labels_of(store).items():
             (folder / sample).mkdir(parents=True)
             path = export(name, store, folder / sample)
             before = labels_of(store)
-            new = CLASSES[(CLASSES.index(str(old)) + 1) % 3]
+            new = classes[(classes.index(str(old)) + 1) % 3]
             EDITS[name](path, sample, new)
             report, _ = take(name, path, store)
             assert report.added + report.replaced == 1
