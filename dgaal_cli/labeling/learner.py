@@ -21,9 +21,12 @@ class LiveGuesses:
     """The learner of one session, for the images with predictions. Uses NumPy, not torch."""
 
     def __init__(self, predictions: "PoolPredictions", classes: Sequence[ClassUid]) -> None:
+        import numpy as np
+
         from dgaal_cli.scoring.quick_learner import QuickLearner
 
         self._predictions = predictions
+        self._norms = np.einsum("nd,nd->n", predictions.features, predictions.features)
         self._row_of = {ItemId(int(item)): row for row, item in enumerate(predictions.items)}
         self._uids = [ClassUid(uid) for uid in predictions.class_uids]
         self._learner = QuickLearner(_columns(predictions), predictions.probabilities)
@@ -86,6 +89,24 @@ class LiveGuesses:
             return {}
         gaps: list[float] = margins(self._learner.guess(rows)).tolist()
         return dict(zip(known, gaps, strict=True))
+
+    def nearest(self, item_id: ItemId, count: int) -> list[tuple[ItemId, ClassUid]]:
+        """Return the learned images nearest by features with their classes, nearest first.
+
+        The distance is Euclidean. Images without features have no neighbors.
+        """
+        import numpy as np
+
+        row = self._row_of.get(item_id)
+        others = [item for item in self._learned if item != item_id]
+        if row is None or not others:
+            return []
+        features = self._predictions.features
+        rows = np.fromiter((self._row_of[item] for item in others), np.int64, len(others))
+        # Squared distances less what all rows share: needs one product instead of differences.
+        gaps = self._norms[rows] - 2.0 * (features[rows] @ features[row])
+        order: list[int] = np.argsort(gaps, kind="stable")[:count].tolist()
+        return [(others[at], self._uids[self._learned[others[at]]]) for at in order]
 
     def doubtful(self, count: int, *, without: set[ItemId]) -> list[QueryEntry]:
         """Choose the images of the pool with the smallest margin.

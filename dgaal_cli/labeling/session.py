@@ -17,6 +17,7 @@ from dgaal_cli.labeling.annotators import OperationIds
 from dgaal_cli.labeling.answers import Answers
 from dgaal_cli.labeling.files import FileChecker
 from dgaal_cli.labeling.more_images import MoreImages
+from dgaal_cli.labeling.neighbors import LabeledNeighbor, nearest_labeled
 from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.pages import Pages
 from dgaal_cli.labeling.rescue import SessionRescue
@@ -202,6 +203,10 @@ class LabelSession:
         learner.is_on = not learner.is_on
         self._round.reload()
         return self.view(note=f"learner {learner.state}; each label records whose guess was shown")
+
+    def nearest_labeled(self, item_id: ItemId) -> tuple[LabeledNeighbor, ...]:
+        """Return the labeled images most alike to an image; none where features are missing."""
+        return nearest_labeled(self._round, item_id)
 
     # Rounds
 

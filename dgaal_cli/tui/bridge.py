@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from dgaal_cli.errors import BusyError, StorageError
+from dgaal_cli.labeling.neighbors import LabeledNeighbor
 from dgaal_cli.labeling.rounds_report import RoundRow, RoundsReport
 from dgaal_cli.labeling.session import LabelSession
 from dgaal_cli.labeling.standing_answers import StandingAnswer
@@ -15,6 +17,7 @@ __all__ = [
     "Bridge",
     "LabelSession",
     "LabelView",
+    "LabeledNeighbor",
     "Press",
     "QueryImage",
     "RoundRow",
@@ -23,6 +26,7 @@ __all__ = [
 ]
 
 Outcome = LabelView | Exception
+Result = TypeVar("Result")
 
 
 class Bridge:
@@ -48,11 +52,13 @@ class Bridge:
         return self._opening.result()
 
     def call(
-        self, work: Callable[[LabelSession], LabelView], deliver: Callable[[Outcome], object]
+        self,
+        work: Callable[[LabelSession], Result],
+        deliver: Callable[[Result | Exception], object],
     ) -> None:
-        """Run ``work``; ``deliver`` receives the view or the error in the store's thread."""
+        """Run ``work``; ``deliver`` receives its result or the error in the store's thread."""
 
-        def done(future: "Future[LabelView]") -> None:
+        def done(future: "Future[Result]") -> None:
             error = future.exception()
             if isinstance(error, Exception):
                 deliver(error)
@@ -89,7 +95,7 @@ class Bridge:
         self._session = self._opener()
         return self._session.open(is_hurried=True)
 
-    def _run(self, work: Callable[[LabelSession], LabelView]) -> LabelView:
+    def _run(self, work: Callable[[LabelSession], Result]) -> Result:
         if self._session is None:
             raise RuntimeError("the session is closed")
         return work(self._session)

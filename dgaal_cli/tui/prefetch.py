@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from textual.strip import Strip
 
-    from dgaal_cli.tui.bridge import QueryImage, StandingAnswer
+    from dgaal_cli.tui.bridge import LabeledNeighbor, QueryImage, StandingAnswer
     from dgaal_cli.tui.render.fit import Pixels
     from dgaal_cli.tui.render.kitty import Gallery
 
@@ -62,7 +62,7 @@ class ImageRequest:
 
 
 def request_for(
-    image: "QueryImage | StandingAnswer",
+    image: "QueryImage | StandingAnswer | LabeledNeighbor",
     room: tuple[int, int],
     mode: Mode,
     *,

@@ -313,3 +313,90 @@ def test_perfect_operator_needs_at_most_half_a_key_per_label(make_learner_worksp
     assert effort.labels == effort.right == COUNT
     assert effort.keys_per_correct_label <= 0.5
     assert effort.guess_accuracy > 0.85
+
+
+def true_neighbors(session: LabelSession, item_id: int) -> list[int]:
+    """Compute the nearest labeled images from the stored predictions alone."""
+    predictions = session._round.learner.guesses._predictions
+    labeled = {record.item_id for record in session._store.labels()} - {item_id}
+    features = dict(zip(predictions.items.tolist(), predictions.features, strict=True))
+    return sorted(labeled, key=lambda i: np.linalg.norm(features[i] - features[item_id]))[:3]
+
+
+def test_nearest_labeled_images_follow_answers_and_undo(make_learner_workspace, start_session):
+    session = start_session(make_learner_workspace())
+    view = session.view()
+    assert session.nearest_labeled(view.image.item_id) == ()  # no learner yet
+    view = session.load_learner()
+    expected = truth(view)
+    assert session.nearest_labeled(view.image.item_id) == ()  # nothing is labeled
+    for _ in range(30):
+        view = answer_image(session, view, expected[view.image.sample_id])
+        found = session.nearest_labeled(view.image.item_id)
+        assert [n.item_id for n in found] == true_neighbors(session, view.image.item_id)
+        assert all(n.uid == expected[n.sample_id] for n in found)
+    view = session.undo()
+    found = session.nearest_labeled(view.image.item_id)
+    assert view.image.item_id not in {n.item_id for n in found}
+    session._round.queue.audited = frozenset({view.image.item_id})
+    assert session.nearest_labeled(view.image.item_id) == ()
+
+
+TITLE = "labeled images most alike"
+
+
+async def answer_some(terminal, count: int) -> None:
+    for _ in range(count):
+        number = int(terminal.image.sample_id[:3])
+        await terminal.press(str(truth_of(number) + 1))
+
+
+LARGEST = pytest.param((200, 60), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("size", [(120, 40), LARGEST])
+async def test_nearest_labeled_images_are_beside_the_picture_only_with_guesses(
+    make_learner_workspace, terminal, size
+):
+    workspace = make_learner_workspace()
+    async with terminal(workspace=workspace, size=size) as t:
+        await t.until(lambda: t.view.learner == "on", "for the learner")
+        await answer_some(t, 6)
+        await t.until(lambda: len(t.screen.neighbors.beside) == 3, "for the neighbors")
+        assert TITLE not in t.text()
+        await t.press("p")
+        while t.image.is_blind:
+            await answer_some(t, 1)
+        await t.until(lambda: None not in t.screen.neighbors.beside)
+        await t.until(lambda: TITLE in t.text(), "for the box")
+        shown = t.screen.shown
+        rows = t.text().split(TITLE)[1].splitlines()
+        names = [t.view.class_name(n.uid) for n in t.screen.neighbors.beside]
+        assert any(row.replace("│", "").split() == names for row in rows)
+        last, view = t.screen.neighbors.beside[-1].item_id, shown.scene_view
+        await t.until(lambda: view._neighbor_thumb(last, view._neighbor_rows), "for the pictures")
+
+
+SMALLEST = pytest.param((60, 18), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("size", [SMALLEST, (80, 24), (120, 40), LARGEST])
+async def test_details_name_the_nearest_labeled_images(make_learner_workspace, terminal, size):
+    workspace = make_learner_workspace()
+    async with terminal(workspace=workspace, size=size) as t:
+        await t.until(lambda: t.view.learner == "on", "for the learner")
+        await answer_some(t, 6)
+        await t.press("i")
+        await t.until(lambda: t.app.screen is not t.screen, "for the details")
+        near = [n.sample_id for n in t.screen.neighbors.beside]
+        text = " ".join(t.dialog().split())
+        assert f"nearest {', '.join(near)}: the labeled images" in text  # classes are hints
+        await t.pilot.press("escape")
+        await t.until(lambda: t.app.screen is t.screen)
+        await t.press("p")
+        while t.image.is_blind:
+            await answer_some(t, 1)
+        await t.press("i")
+        await t.until(lambda: t.app.screen is not t.screen, "for the details")
+        named = [f"{n.sample_id} {t.view.class_name(n.uid)}" for n in t.screen.neighbors.beside]
+        assert f"nearest {', '.join(named)}: the labeled" in " ".join(t.dialog().split())

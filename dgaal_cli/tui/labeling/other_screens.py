@@ -1,13 +1,15 @@
 """Screens over the label screen: dialogs, review, grid and rounds, and their results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgaal_cli.store.records import ClassRecord
-from dgaal_cli.tui.bridge import LabelSession, LabelView, RoundsReport
+from dgaal_cli.tui.bridge import LabeledNeighbor, LabelSession, LabelView, RoundsReport
 from dgaal_cli.tui.grid import GridMemory
 from dgaal_cli.tui.labeling.answers import Answers
+from dgaal_cli.tui.labeling.neighbors import Neighbors
 from dgaal_cli.tui.labeling.rounds import Rounds
 from dgaal_cli.tui.outside import open_outside
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 class OtherScreens:
     """Opens screens, imported on first use, and handles their results."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, neighbors: Neighbors) -> None:
+        self._neighbors = neighbors
         self._answers = answers
         self._screen, self._bridge = answers.screen, answers.bridge
         self._settings, self._shown = answers.settings, answers.shown
@@ -77,16 +80,18 @@ class OtherScreens:
         from dgaal_cli.data.photo_facts import NO_FACTS, PhotoFacts, photo_facts
         from dgaal_cli.tui.screens.details import DetailsDialog
 
-        def open_it(facts: PhotoFacts) -> None:
+        def open_it(facts: PhotoFacts, near: Sequence[LabeledNeighbor]) -> None:
             if self._screen.is_current and image.item_id == shown.item:
                 size = shown.scene_view.image_size
-                self._screen.app.push_screen(DetailsDialog(shown.scene, facts, size))
+                self._screen.app.push_screen(DetailsDialog(shown.scene, facts, size, near))
 
-        def read(path: str) -> None:
+        def read(near: Sequence[LabeledNeighbor], path: str) -> None:
             facts = photo_facts(Path(path)) if path else NO_FACTS
-            self._screen.call_later(open_it, facts)
+            self._screen.call_later(open_it, facts, near)
 
-        shown.scene_view.fetch_file(image, read)
+        self._neighbors.find(
+            image.item_id, lambda near: shown.scene_view.fetch_file(image, partial(read, near))
+        )
 
     def review(self) -> None:
         """Open the review of answers."""

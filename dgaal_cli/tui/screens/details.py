@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from dgaal_cli.data.photo_facts import PhotoFacts
 from dgaal_cli.escaping import show
-from dgaal_cli.tui.bridge import QueryImage
+from dgaal_cli.tui.bridge import LabeledNeighbor, QueryImage
 from dgaal_cli.tui.screens.dialogs import PageDialog, text
 from dgaal_cli.tui.widgets.captions import key_of, reason_of
 from dgaal_cli.tui.widgets.scene import Scene
@@ -24,10 +24,23 @@ class DetailsDialog(PageDialog):
     heading = " details "
     leave_keys = ("escape", "q", "enter", "i", "I")
 
-    def __init__(self, scene: Scene, facts: PhotoFacts, size: tuple[int, int] | None) -> None:
-        """Create the page for the image of ``scene``; ``size`` is in pixels."""
+    def __init__(
+        self,
+        scene: Scene,
+        facts: PhotoFacts,
+        size: tuple[int, int] | None,
+        neighbors: Sequence[LabeledNeighbor],
+    ) -> None:
+        """Create the page for the image of ``scene``.
+
+        Args:
+            scene: What the label screen shows.
+            facts: What its file states.
+            size: Width and height in pixels.
+            neighbors: The labeled images most alike to it.
+        """
         super().__init__()
-        self._rows = detail_rows(scene, facts, size)
+        self._rows = detail_rows(scene, facts, size, neighbors)
 
     def body(self) -> Sequence[Static]:
         """Create the page."""
@@ -40,7 +53,12 @@ class DetailsDialog(PageDialog):
         return [Static(text(*parts)), self.keys(("Esc", "back"))]
 
 
-def detail_rows(scene: Scene, facts: PhotoFacts, size: tuple[int, int] | None) -> Rows:
+def detail_rows(
+    scene: Scene,
+    facts: PhotoFacts,
+    size: tuple[int, int] | None,
+    neighbors: Sequence[LabeledNeighbor],
+) -> Rows:
     """Return the rows of the page; guesses and classes only if guesses are visible."""
     image = scene.image
     if image is None:
@@ -55,6 +73,7 @@ def detail_rows(scene: Scene, facts: PhotoFacts, size: tuple[int, int] | None) -
         ("taken", show(facts.taken_at)),
         ("camera", show(facts.camera)),
         *_query_rows(scene, image),
+        *_neighbor_rows(scene, image, neighbors),
         ("guesses", _guesses(scene, image)),
     ]
     return [(title, value) for title, value in rows if value]
@@ -68,14 +87,24 @@ def _query_rows(scene: Scene, image: QueryImage) -> Rows:
         score = f"{image.score:.3f}; a higher score is asked first"
     if score and image.percentile is not None:
         score += f"; {image.percentile:.1f}% of the pool have a lower one"
-    nearest_class = show(image.nearest_class) if scene.is_guess_visible else ""
-    nearest = f"{show(image.nearest)} {nearest_class}".strip()
     return [
         ("query", f"{place}round {view.round}, by {show(view.strategy)}"),
         ("why", reason_of(image, view)),
         ("score", score),
-        ("nearest", f"{nearest}: the labeled image that is most alike" if image.nearest else ""),
     ]
+
+
+def _neighbor_rows(scene: Scene, image: QueryImage, neighbors: Sequence[LabeledNeighbor]) -> Rows:
+    """Name the labeled images most alike, the best first; else the one that the query found."""
+    if not neighbors:
+        nearest_class = show(image.nearest_class) if scene.is_guess_visible else ""
+        nearest = f"{show(image.nearest)} {nearest_class}".strip()
+        text_of_one = f"{nearest}: the labeled image that is most alike"
+        return [("nearest", text_of_one if image.nearest else "")]
+    classes = (f" {show(scene.view.class_name(n.uid))}" for n in neighbors)
+    shown = classes if scene.is_guess_visible else ("" for _ in neighbors)
+    names = [f"{show(n.sample_id)}{name}" for n, name in zip(neighbors, shown, strict=True)]
+    return [("nearest", f"{', '.join(names)}: the labeled images that are most alike")]
 
 
 def _guesses(scene: Scene, image: QueryImage) -> str:

@@ -18,6 +18,7 @@ from dgaal_cli.tui.bridge import Bridge, LabelView
 from dgaal_cli.tui.gate import Verdict
 from dgaal_cli.tui.keymap import CODE_S, Action
 from dgaal_cli.tui.labeling.answers import Answers
+from dgaal_cli.tui.labeling.neighbors import Neighbors
 from dgaal_cli.tui.labeling.notices import Notices
 from dgaal_cli.tui.labeling.other_screens import OtherScreens
 from dgaal_cli.tui.labeling.rounds import Rounds
@@ -53,7 +54,8 @@ class LabelScreen(Screen[None]):
         self.shown = shown = ShownImage(self, view, settings, self._scene)
         self.notices = notices = Notices(self, shown.draw)
         self.answers = answers = Answers(self, bridge, settings, shown, notices)
-        others = OtherScreens(answers)
+        self.neighbors = Neighbors(self, bridge, shown)
+        others = OtherScreens(answers, self.neighbors)
         self.rounds = rounds = Rounds(answers, review=others.review)
         answers.on_progress = rounds.progressed
         self._commands: dict[str, Callable[[], None]] = {
@@ -99,6 +101,7 @@ class LabelScreen(Screen[None]):
             look=shown.look,
             is_alone=shown.is_alone and not shown.is_finding,
             is_finding=shown.is_finding,
+            neighbors=self.neighbors.beside,
             background=self.rounds.background,
         )
 
@@ -161,6 +164,8 @@ class LabelScreen(Screen[None]):
     def painted(self) -> None:
         """Note that a frame has been sent; after the first one, load the learner."""
         self.shown.painted()
+        if self.is_current and self.shown.scene_view.is_answerable:
+            self.neighbors.update()
         if not self._is_prepared:
             self._is_prepared = True
             self.rounds.prepare_learner()

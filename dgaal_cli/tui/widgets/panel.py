@@ -9,6 +9,7 @@ from textual.strip import Strip
 
 from dgaal_cli.escaping import show
 from dgaal_cli.ids import ClassUid, ItemId
+from dgaal_cli.labeling.neighbors import MAX_NEIGHBORS
 from dgaal_cli.store.records import ClassRecord
 from dgaal_cli.tui import theme
 from dgaal_cli.tui.bridge import StandingAnswer
@@ -36,6 +37,7 @@ MAX_CAPTION = 16
 """Cells of a thumbnail's caption: longer class names are cut."""
 MAX_CAPTIONS = 6
 """Answers whose names decide how wide captions are."""
+MIN_NEIGHBOR_ROWS, MAX_NEIGHBOR_ROWS = 3, 8
 _NAME_ONLY = 20
 """Columns up to which a class line has room for the name alone."""
 _MIN_COLUMN = 10
@@ -49,7 +51,9 @@ Thumbs = Callable[[ItemId, int], Thumb | None]
 """Returns the thumbnail of an item, ``rows`` high and ``2 * rows`` wide; None if not ready."""
 
 
-def panel_rows(scene: Scene, thumbs: Thumbs, *, width: int, height: int) -> list[Strip]:
+def panel_rows(
+    scene: Scene, thumbs: Thumbs, neighbor_thumbs: Thumbs, *, width: int, height: int
+) -> list[Strip]:
     """Draw the panel, at most ``height`` strips of ``width`` >= 16 cells."""
     rows = _class_rows(scene, width, height)
     left = height - len(rows)
@@ -64,6 +68,9 @@ def panel_rows(scene: Scene, thumbs: Thumbs, *, width: int, height: int) -> list
         if width < cell_len(text):
             text = f" {p.labeled} done, {p.left} left"
         return rows + [line(width, ((text, theme.DIM),))][:left]
+    near = _neighbor_rows(scene, neighbor_thumbs, width, left) if is_roomy else []
+    rows += near
+    left -= len(near)
     history = _history_rows(scene, thumbs, width, left) if is_roomy and scene.view.history else []
     left -= len(history)
     has_curve = any(is_measurable(point.measured) for point in scene.view.curve)
@@ -293,6 +300,19 @@ def _curve_rows(scene: Scene, width: int, height: int) -> list[Strip]:
     return box(width, title, map(tuple, lines), height=height)
 
 
+def _neighbor_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[Strip]:
+    """Draw the nearest labeled images with their classes, which hint at the answer."""
+    cell = (width - 4 + THUMB_GAP) // MAX_NEIGHBORS
+    thumb_rows = min((cell - THUMB_GAP) // 2, MAX_NEIGHBOR_ROWS, left - 3)
+    if not scene.is_guess_visible or not scene.neighbors or thumb_rows < MIN_NEIGHBOR_ROWS:
+        return []
+    drawn = [thumbs(each.item_id, thumb_rows) if each else None for each in scene.neighbors]
+    names = [show(scene.view.class_name(each.uid)) if each else "" for each in scene.neighbors]
+    title = ((" labeled images most alike ", theme.TITLE),)
+    captions = [(pad(name, cell - THUMB_GAP), theme.BASE) for name in names]
+    return _gallery(width, title, drawn, captions, cell=cell, thumb_rows=thumb_rows)
+
+
 def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[Strip]:
     thumb_rows = 5 if left >= 17 and width >= 66 else 4 if left >= 7 and width >= 48 else 3
     if left < thumb_rows + 3:
@@ -307,6 +327,20 @@ def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[S
         hint = (("your last answers appear here", theme.DIM),)
         return box(width, title, [hint], height=thumb_rows + 3)
     drawn = [thumbs(g.item_id, thumb_rows) for g in answers]
+    captions = [_caption(scene, g, cell - THUMB_GAP) for g in answers]
+    return _gallery(width, title, drawn, captions, cell=cell, thumb_rows=thumb_rows)
+
+
+def _gallery(
+    width: int,
+    title: Pieces,
+    drawn: Sequence[Thumb | None],
+    captions: Sequence[Piece],
+    *,
+    cell: int,
+    thumb_rows: int,
+) -> list[Strip]:
+    """Draw a box of thumbnails in columns of ``cell``, with one line of captions below them."""
     blank = [Segment(" " * 2 * thumb_rows, theme.BASE)]
     fill = [Segment(" " * (cell - 2 * thumb_rows), theme.BASE)]
     rows: list[Strip] = []
@@ -316,10 +350,9 @@ def _history_rows(scene: Scene, thumbs: Thumbs, width: int, left: int) -> list[S
             parts += [*(thumb[y] if thumb else blank), *fill]
         inner = Segment.adjust_line_length(parts, width - 4, theme.BASE)
         rows.append(boxed_segments(width, inner))
-    captions: list[Piece] = []
-    for g in answers:
-        captions += [_caption(scene, g, cell - THUMB_GAP), (" " * THUMB_GAP, theme.BASE)]
-    top, *rest = box(width, title, [tuple(captions[:-1])])
+    gap: Piece = (" " * THUMB_GAP, theme.BASE)
+    spaced = [piece for caption in captions for piece in (caption, gap)]
+    top, *rest = box(width, title, [tuple(spaced[:-1])])
     return [top, *rows, *rest]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dgaal_cli.ids import ClassUid, ItemId
-from dgaal_cli.tui.bridge import LabelView, Press, QueryImage
+from dgaal_cli.tui.bridge import LabeledNeighbor, LabelView, Press, QueryImage
 from dgaal_cli.tui.keymap import Keymap
 from dgaal_cli.tui.prefetch import LOOK
 from dgaal_cli.tui.render.look import Look
@@ -35,6 +35,8 @@ class Scene:
     """The dialog that finds a class is open: it covers the panel."""
     is_alone: bool = False
     """The image has the whole screen but for a line of classes."""
+    neighbors: tuple[LabeledNeighbor | None, ...] = ()
+    """The labeled images most alike to ``image``; None for those that are not known yet."""
     background: str = ""
     """Background activity, such as training."""
 

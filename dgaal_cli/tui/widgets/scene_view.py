@@ -10,7 +10,7 @@ from textual.geometry import Size
 
 from dgaal_cli.ids import ItemId
 from dgaal_cli.tui import messages, theme
-from dgaal_cli.tui.bridge import QueryImage, StandingAnswer
+from dgaal_cli.tui.bridge import LabeledNeighbor, QueryImage, StandingAnswer
 from dgaal_cli.tui.prefetch import ImageRequest, Picture, Prefetcher, Reader, request_for
 from dgaal_cli.tui.render.choose import Mode
 from dgaal_cli.tui.widgets import captions
@@ -48,6 +48,7 @@ class SceneView(Covered):
         self._is_settled = False
         self._is_loading = False
         self._thumb_rows = 0
+        self._neighbor_rows = 0
         self.drawn_guess: Guess | None = None
         """The guess that the panel shows."""
         self._drawn_keys: tuple[object, ...] = ()
@@ -181,7 +182,9 @@ class SceneView(Covered):
         width, height = panel.size
         self.drawn_guess = scene.guess if scene.is_alone else None
         if width >= MIN_PANEL and not scene.is_alone:
-            panel.show_rows(panel_rows(scene, self._thumb, width=width, height=height))
+            panel.show_rows(
+                panel_rows(scene, self._thumb, self._neighbor_thumb, width=width, height=height)
+            )
             self.drawn_guess = scene.guess
 
     def _draw_frame(self) -> None:
@@ -256,14 +259,16 @@ class SceneView(Covered):
         # The image on the screen becomes the newest answer: a thumbnail decoded in advance avoids
         # an extra frame after each answer.
         small = [*images[:2], *view.history[:THUMB_COUNT]] if self._thumb_rows else []
-        thumbs = [self._thumb_request(each) for each in small]
+        thumbs = [self._thumb_request(each, self._thumb_rows) for each in small]
+        near = [each for each in self._scene.neighbors if each and self._neighbor_rows]
+        thumbs += [self._thumb_request(each, self._neighbor_rows) for each in near]
         self._prefetcher.request([*map(self._request_for, images), *thumbs])
 
     def on_image_ready(self, message: messages.ImageReady) -> None:
         """Show an image that has been decoded."""
         message.stop()
         if message.request.is_thumb:
-            shown = self._scene.view.history[:THUMB_COUNT]
+            shown = (*self._scene.view.history[:THUMB_COUNT], *filter(None, self._scene.neighbors))
             if any(answer.item_id == message.request.item_id for answer in shown):
                 self._draw_panel()
         elif message.request == self._request_for(self._scene.image):
@@ -275,9 +280,19 @@ class SceneView(Covered):
             self._thumb_rows = rows
             self.call_after_refresh(self._ask_for_images)
         answer = next((g for g in self._scene.view.history if g.item_id == item_id), None)
-        picture = self._prefetcher.get(self._thumb_request(answer)) if answer else None
+        picture = self._prefetcher.get(self._thumb_request(answer, rows)) if answer else None
         return list(picture.segments) if picture and picture.segments else None
 
-    def _thumb_request(self, image: QueryImage | StandingAnswer) -> ImageRequest | None:
-        room = (2 * self._thumb_rows, self._thumb_rows)
-        return request_for(image, room, self._mode, is_thumb=True)
+    def _neighbor_thumb(self, item_id: ItemId, rows: int) -> Thumb | None:
+        near = next((n for n in self._scene.neighbors if n and n.item_id == item_id), None)
+        request = self._thumb_request(near, rows) if near else None
+        picture = self._prefetcher.get(request)
+        if rows != self._neighbor_rows or picture is None:
+            self._neighbor_rows = rows
+            self.call_after_refresh(self._ask_for_images)
+        return list(picture.segments) if picture and picture.segments else None
+
+    def _thumb_request(
+        self, image: QueryImage | StandingAnswer | LabeledNeighbor, rows: int
+    ) -> ImageRequest | None:
+        return request_for(image, (2 * rows, rows), self._mode, is_thumb=True)
