@@ -1,12 +1,13 @@
-"""Groups of images as numbers, without torch."""
+"""Groups of images as numbers, without torch; NumPy is imported where arrays are made."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dgaal_cli.features.kernel import Ids
 from dgaal_cli.ids import ItemId
 from dgaal_cli.store.protocol import Store
+
+if TYPE_CHECKING:
+    from dgaal_cli.features.kernel import Ids
 
 
 def firsts_of_groups(ids: Sequence[ItemId], groups: Mapping[ItemId, str]) -> list[ItemId]:
@@ -22,7 +23,9 @@ def firsts_of_groups(ids: Sequence[ItemId], groups: Mapping[ItemId, str]) -> lis
     return [first[groups[item_id]] if item_id in groups else item_id for item_id in ids]
 
 
-def group_numbers(store: Store, ids: Ids) -> Ids:
+def group_numbers(store: Store, ids: "Ids") -> "Ids":
     """Return the oldest image (N,) of the group of each of the images (N,)."""
+    import numpy as np
+
     items = [ItemId(item) for item in ids.tolist()]
     return np.array(firsts_of_groups(items, store.groups()), np.int64)
