@@ -62,10 +62,27 @@ def _describe(
     if typing.get_origin(hint) is typing.Literal:
         allowed = ", ".join(map(str, typing.get_args(hint)))
         return f"{name} cannot be {show(repr(value))}; choose one of {allowed}"
-    meta = _metadata(hint, msgspec.Meta)
-    if (message.startswith("Expected `") and ", got" in message) or meta is None:
+    demand = demand_of(hint)
+    if (message.startswith("Expected `") and ", got" in message) or not demand:
         return f"wrong value in the configuration: {show(message)}"
-    return f"{name_of(name)} is {shown or 'empty'}; it must {_demand(meta)}"
+    return f"{name_of(name)} is {shown or 'empty'}; it must {demand}"
+
+
+def demand_of(hint: Any) -> str:
+    """Say what a value of an option must do: "be above 0 and at most 100".
+
+    Args:
+        hint: Type of the option, with its metadata.
+
+    Returns:
+        The demand; empty if the type alone says what is allowed.
+    """
+    if typing.get_origin(hint) is typing.Literal:
+        return f"be {', '.join(map(str, typing.get_args(hint)))}"
+    rule, meta = _metadata(hint, Rule), _metadata(hint, msgspec.Meta)
+    if rule is not None:
+        return rule.demand
+    return "" if meta is None else _demand(meta)
 
 
 def _check_rules(value: Any, schema: type, name_of: Callable[[str], str], prefix: str = "") -> None:
