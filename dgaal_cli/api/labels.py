@@ -289,7 +289,8 @@ def import_labels(  # noqa: PLR0913 - each is an option of the command
         replaces: Make each label of the file the label of its image; where other annotators'
             answers would count, ``annotator`` decides.
         skips_unknown: Leave out lines about images that the workspace does not have.
-        reading: Arguments of the format: for ``labelstudio``, ``control`` and ``image_key``.
+        reading: Arguments of the format: for ``labelstudio`` and ``csv``, ``control`` and
+            ``image_key``.
         root: Folder that the names in the file are relative to, if it is not the pool's folder;
             then a part of a path does not find an image.
         is_dry_run: Check everything, but change nothing.
@@ -301,9 +302,9 @@ def import_labels(  # noqa: PLR0913 - each is an option of the command
     if not path.exists():
         raise InputDataError(f"{path} does not exist")
     name = format or guess_format(path)
-    if reading and name != "labelstudio":
+    if reading and name not in {"labelstudio", "csv"}:
         raise UsageError(
-            f"--control and --image-key are for labelstudio, and {path} is read as {name}"
+            f"--control and --image-key are for labelstudio and csv, and {path} is read as {name}"
         )
     lines = load_format(name, **(reading or {})).read(path)
     if root is not None:

@@ -126,10 +126,11 @@ def import_command(
         bool, typer.Option("--skip-unknown", help="Leave out labels of unknown images.")
     ] = False,
     control: Annotated[
-        str | None, typer.Option(help="labelstudio: the Choices control with the classes.")
+        str | None, typer.Option(help="Choices control (labelstudio) or column (csv) of the class.")
     ] = None,
     image_key: Annotated[
-        str | None, typer.Option(help="labelstudio: key of the image in the data of a task.")
+        str | None,
+        typer.Option(help="Key in a task's data (labelstudio) or column (csv) of the image."),
     ] = None,
     root: Annotated[
         Path | None,

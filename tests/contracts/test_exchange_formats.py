@@ -22,6 +22,7 @@ from dgaal_cli.errors import InputDataError, StorageError, UsageError
 from dgaal_cli.escaping import cell, uncell
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.store.exchange.base import Document, ExportJob, FileFormat
+from dgaal_cli.store.exchange.csv_table import CsvTable
 from dgaal_cli.store.exchange.marks import digest
 from dgaal_cli.store.exchange.registry import FORMATS, guess_format, load_format
 from dgaal_cli.store.exchange.resolve import resolve
@@ -450,6 +451,17 @@ def test_csv_with_bom_crlf_and_other_columns_is_read(other, tmp_path):
     path.write_bytes(b"\xef\xbb\xbfextra,id,label\r\n1,a.png,cat\r\n2,deep/er/b.jpg,\r\n\r\n")
     assert import_file("csv", path, other, may_add_classes=False).added == 1
     assert names_of(other) == {"a.png": "cat"}
+
+
+def test_columns_of_a_csv_can_be_chosen(other, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("id,image,label,choice\n1,a.png,no,cat\n2,b.jpg,no,dog\n")
+    read = CsvTable(control="choice", image_key="image").read(path)
+    found = resolve(other, read, annotator="x", may_add_classes=True, text=ClassNames())
+    other.import_labels(found.labels, new_classes=found.new_classes)
+    assert names_of(other) == {"a.png": "cat", "deep/er/b.jpg": "dog"}
+    with pytest.raises(InputDataError, match="no column animal; the columns are id, image"):
+        list(CsvTable(control="animal").read(path))
 
 
 @pytest.mark.parametrize(

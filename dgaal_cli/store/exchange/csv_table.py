@@ -27,6 +27,16 @@ class CsvTable:
     suffix = ".csv"
     head = b"file_name,"
 
+    def __init__(self, *, control: str | None = None, image_key: str | None = None) -> None:
+        """Choose what to read.
+
+        Args:
+            control: Column of the label; None: ``label``.
+            image_key: Column of the image; None: ``file_name``, else ``id``.
+        """
+        chosen = {control: "label", image_key: "file_name"}
+        self._columns = {own: name for own, name in chosen.items() if own is not None}
+
     def write(self, stream: BinaryIO, job: ExportJob) -> int:
         """Write the effective labels by name."""
         count = 0
@@ -50,17 +60,17 @@ class CsvTable:
 
     def read(self, path: Path) -> Iterator[Parsed]:
         """Yield the label of each line; lines that never had a label are skipped."""
-        return _parse(path)
+        return _parse(path, self._columns)
 
 
-def _parse(path: Path) -> Iterator[Parsed]:
+def _parse(path: Path, columns: Mapping[str, str]) -> Iterator[Parsed]:
     name = show(path.name)
     reader = csv.reader((line for _, line in read_lines(path)), strict=True)
     header: list[str] = []
     try:
         for row in reader:
             if not header:
-                header = _check_header(row, name)
+                header = _check_header(_chosen(row, columns, name), name)
             elif row:
                 where = f"{name}, line {reader.line_num}"
                 if len(row) != len(header):
@@ -107,6 +117,19 @@ def _readings(text: str) -> tuple[str, ...]:
     if _WHOLE.fullmatch(text):  # pandas writes the name 1 as 1.0 where a label is missing
         readings.append(text.removesuffix(".0"))
     return tuple(dict.fromkeys(readings))
+
+
+def _chosen(row: list[str], columns: Mapping[str, str], name: str) -> list[str]:
+    """Return a header with the usual names of the chosen columns."""
+    header = [cell.strip() for cell in row]
+    for column in columns:
+        if column not in header:
+            raise InputDataError(
+                f"{name}, line 1: no column {show(column)}; the columns are "
+                f"{show(', '.join(header)[:200])}"
+            )
+    others = {usual: f"other {usual}" for usual in columns.values()}
+    return [columns.get(cell, others.get(cell, cell)) for cell in header]
 
 
 def _check_header(row: list[str], name: str) -> list[str]:
