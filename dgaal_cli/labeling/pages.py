@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 from dgaal_cli.ids import ClassUid, ItemId
 from dgaal_cli.labeling.annotators import OperationIds
+from dgaal_cli.labeling.bursts import burst_of
 from dgaal_cli.labeling.open_round import OpenRound
 from dgaal_cli.labeling.view import Press, QueryImage, join_notices
 
 GRID_NOTE = "screen=grid"
 """Note of each answer given on a page of the grid."""
+BURST_NOTE = "screen=burst"
+"""Note of each answer given to the frames of a burst."""
 
 
 class Pages:
@@ -19,6 +22,8 @@ class Pages:
         self._store = open_round.store
         self._ids = ids
         self._offered: dict[ItemId, QueryImage] = {}
+        self._burst_events: set[int] = set()
+        """Events of answers to bursts, each of which is undone as a whole."""
 
     def offer(self) -> tuple[QueryImage, ...]:
         """Return the images to confirm or to label: the rest of the query.
@@ -47,7 +52,24 @@ class Pages:
         self._offered = {image.item_id: image for image in rest}
         return tuple(rest)
 
-    def answer(self, presses: Sequence[Press]) -> str:
+    def offer_burst(self, item_id: ItemId) -> tuple[QueryImage, ...]:
+        """Return the frames that ``answer_burst`` may answer; see ``burst_of``."""
+        frames = burst_of(self._round, item_id)
+        self._offered = {frame.item_id: frame for frame in frames}
+        return tuple(frames)
+
+    def answer_burst(self, presses: Sequence[Press]) -> str:
+        """Store the answers of a burst in one transaction, to be undone as a whole."""
+        notice = self.answer(presses, note=BURST_NOTE)
+        self._burst_events |= self._round.pages[-1].keys()
+        return notice
+
+    @property
+    def is_burst_next(self) -> bool:
+        """Whether the newest answer that can be undone belongs to a burst of this session."""
+        return self._next_undone() in self._burst_events
+
+    def answer(self, presses: Sequence[Press], *, note: str = GRID_NOTE) -> str:
         """Store a page of answers in one transaction, all or none; changed images are omitted."""
         open_round = self._round
         self._ids.forget()
@@ -55,7 +77,7 @@ class Pages:
         images = [self._offered.get(press.item_id) for press in presses]
         receipts = self._store.submit_many(
             [
-                open_round.stored_form(press, image, note=GRID_NOTE)
+                open_round.stored_form(press, image, note=note)
                 for press, image in zip(presses, images, strict=True)
             ],
             annotator=open_round.annotator,

@@ -144,7 +144,9 @@ class LabelSession:
         return self.view(note=self._answers.give(press))
 
     def undo(self) -> LabelView:
-        """Undo the newest answer of the round and show its image again."""
+        """Undo the newest answer of the round and show its image again; a burst as a whole."""
+        if self._pages.is_burst_next:
+            return self.undo_page()
         return self.view(note=self._answers.undo())
 
     def redo(self) -> LabelView:
@@ -181,6 +183,14 @@ class LabelSession:
     def answer_page(self, presses: Sequence[Press]) -> LabelView:
         """Store a page of answers in one transaction, all or none."""
         return self.view(note=self._pages.answer(presses))
+
+    def burst(self, item_id: ItemId) -> tuple[QueryImage, ...]:
+        """Return the frames without an answer of the group of an image, in order."""
+        return self._pages.offer_burst(item_id)
+
+    def answer_burst(self, presses: Sequence[Press]) -> LabelView:
+        """Store the answers of a burst in one transaction; one undo takes all of them back."""
+        return self.view(note=self._pages.answer_burst(presses))
 
     def undo_page(self) -> LabelView:
         """Undo the newest page of this session, but nothing after it."""

@@ -75,6 +75,8 @@ class GridModel:
         self._aside = {item for page in self._memory.pages for item in page.wrong}
         self._marks: dict[ItemId, Mark] = {}
         self._by_doubt: list[int] = []
+        self._wrong_before: frozenset[ItemId] = frozenset()
+        """Images that were marked as wrong one by one before the whole page was."""
         self.columns = 1
         self.rows = 1
         self.page = 0
@@ -191,6 +193,13 @@ class GridModel:
         if 0 <= target < count:
             self.at = target
 
+    def go_to(self, item_id: ItemId) -> None:
+        """Move to the page and the cell of an image, if it is listed."""
+        places = [image.item_id for image in self.listed]
+        if item_id in places:
+            self.page, at = divmod(places.index(item_id), self.size)
+            self._settle(at)
+
     def to_doubt(self) -> None:
         """Move to the least certain image of the page, then to the next one, and so on."""
         cells = self.cells
@@ -238,11 +247,15 @@ class GridModel:
         self._set(image, GUESS if is_guess else Mark("label", uid))
 
     def toggle_all(self) -> None:
-        """Mark all images of the page as wrong, or none; corrections stay."""
+        """Mark all guesses of the page as wrong; again: only those marked before, one by one."""
         cells = [s for s in self.cells if self.mark_of(s.item_id) in (GUESS, WRONG)]
         is_all = all(self.mark_of(image.item_id) is WRONG for image in cells)
+        if not is_all:
+            marked = (s.item_id for s in cells if self.mark_of(s.item_id) is WRONG)
+            self._wrong_before = frozenset(marked)
         for image in cells:
-            self._set(image, GUESS if is_all else WRONG)
+            is_right = is_all and image.item_id not in self._wrong_before
+            self._set(image, GUESS if is_right else WRONG)
 
     def _set(self, image: QueryImage, mark: Mark) -> None:
         if mark is GUESS:
@@ -325,4 +338,5 @@ class GridModel:
         self.page = min(self.page, max(0, self.pages - 1))
         self.at = min(at, max(0, len(self.cells) - 1))
         self._selected &= {image.item_id for image in self.cells}
+        self._wrong_before = frozenset()
         self._by_doubt = []

@@ -103,6 +103,7 @@ _COMMANDS = {
     ),
     LOOK: (
         ("alone", "Image", "v", "give the image the whole screen, or show the panel again"),
+        ("burst", "Burst", "tab", "images of the same group: look at them, or give all one answer"),
         ("zoom_in", "Zoom", "+ =", "the image at 100 %, 200 %, 400 % of its pixels"),
         ("zoom_out", "Zoom out", "-", "back to the whole image"),
         ("pan_left", "Left", "left", "with a zoom: show what is further left"),
@@ -154,7 +155,7 @@ COMMANDS = tuple(
     for name, title, keys, explanation in commands
 )
 
-_SPOKEN = {"enter": "⏎", "backspace": "⌫", "f1": "F1", "ctrl+q": "^q"}
+_SPOKEN = {"enter": "⏎", "backspace": "⌫", "f1": "F1", "tab": "Tab", "ctrl+q": "^q"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,16 @@ def test_marking_all_as_wrong_keeps_corrections():
     ]
 
 
+def test_marking_all_as_wrong_twice_keeps_what_was_marked_one_by_one():
+    grid = model()
+    grid.toggle(WRONG)
+    before = stored_presses(grid)
+    grid.toggle_all()
+    assert stored_presses(grid) == []
+    grid.toggle_all()
+    assert stored_presses(grid) == before
+
+
 async def test_selected_images_of_a_grid_without_guesses_get_a_class(terminal):
     async with terminal() as t:
         grid = await open_grid(t)

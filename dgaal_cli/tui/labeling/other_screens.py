@@ -115,6 +115,19 @@ class OtherScreens:
             )
             self._screen.app.push_screen(screen, self._back)
 
+    def burst(self) -> None:
+        """Show the other frames of the image's group, to look at them or to give one answer."""
+        from dgaal_cli.tui.screens.burst import BurstScreen
+
+        shown = self._shown
+        if shown.image is None:
+            self._notices.warn("no image to answer")
+        elif not self._answers.is_waiting():
+            screen = BurstScreen(
+                self._bridge, shown.view, shown.keymap, self._settings, shown.image.item_id
+            )
+            self._screen.app.push_screen(screen, self._back)
+
     def _back(self, view: LabelView | None) -> None:
         self._shown.look_again()
         if view:

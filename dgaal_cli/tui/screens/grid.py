@@ -39,6 +39,9 @@ class GridScreen(AnswerScreen):
     """Shows pages of guesses; a page is one transaction."""
 
     verb = "Relabel"
+    heading = "GRID"
+    what = "to confirm"
+    why_empty = "wrong, unguessed, skipped, blind or synthetic images are asked one by one"
     pictures = GridView
 
     def __init__(
@@ -236,11 +239,19 @@ class GridScreen(AnswerScreen):
 
     def _send(self) -> None:
         presses, self.is_failed = self.pending, False
-        self._call(lambda session: session.answer_page(presses), "page")
+        self._call(lambda session: self.store_page(session, presses), "page")
+
+    def store_page(self, session: LabelSession, presses: Sequence[Press]) -> LabelView:
+        """Store the answers of a page; runs in the store's thread."""
+        return session.answer_page(presses)
+
+    def read_images(self, session: LabelSession) -> Sequence[QueryImage]:
+        """Return the images of all pages; runs in the store's thread."""
+        return session.grid()
 
     def _call(self, work: Callable[[LabelSession], LabelView], name: str) -> None:
         self.is_busy, self._write_call = True, name
-        self.call(work, LabelSession.grid, partial(self._take_outcome, name))
+        self.call(work, self.read_images, partial(self._take_outcome, name))
 
     def _take_outcome(self, name: str, outcome: Outcome, offered: list[QueryImage]) -> None:
         if not isinstance(outcome, LabelView):
@@ -263,6 +274,10 @@ class GridScreen(AnswerScreen):
             self.dismiss(self.view)
             return
         self._lay_out()
+        self.offered(name)
+
+    def offered(self, name: str) -> None:
+        """Prepare the images that were just read; ``name`` is empty the first time."""
 
     def _handle_error(self, error: Exception, name: str) -> None:
         """Block until a page is saved; for other calls show the error."""
@@ -335,10 +350,10 @@ class GridScreen(AnswerScreen):
         if self._leaving_at is not None:
             return ((self._leave_question(width), theme.BAR_WARN),)
         model = self.model
-        pieces: list[Piece] = [(" GRID ", theme.BRAND)]
+        pieces: list[Piece] = [(f" {self.heading} ", theme.BRAND)]
         if model.listed:
             pieces.append((f"  page {model.page + 1}/{model.pages} ", theme.BAR_STRONG))
-            pieces.append((f" {len(model.listed)} to confirm ", theme.BAR_BASE))
+            pieces.append((f" {len(model.listed)} {self.what} ", theme.BAR_BASE))
             if model.selected:
                 text = f" {model.selected} selected: press the key of a class "
                 pieces.append((text, theme.BAR_WARN))
@@ -358,8 +373,7 @@ class GridScreen(AnswerScreen):
             text = f"  {self.model.left_out} guesses are below {floor}: C shows these images too"
             lines.append(((text, theme.BASE),))
         else:
-            text = "  wrong, unguessed, skipped, blind or synthetic images are asked one by one"
-            lines.append(((text, theme.BASE),))
+            lines.append(((f"  {self.why_empty}", theme.BASE),))
         return [line(width, pieces) for pieces in lines]
 
     def _class_text(self, uid: ClassUid | None) -> str:

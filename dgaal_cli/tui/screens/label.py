@@ -76,6 +76,7 @@ class LabelScreen(Screen[None]):
             "search": others.find_class,
             "review": others.review,
             "grid": others.grid,
+            "burst": others.burst,
             "rounds": lambda: others.rounds(rounds, self.do),
             "train": rounds.finish,
             "quit": rounds.quit,
