@@ -453,6 +453,40 @@ def test_csv_with_bom_crlf_and_other_columns_is_read(other, tmp_path):
     assert names_of(other) == {"a.png": "cat"}
 
 
+SPREADSHEET_TIMES = (
+    *("1/31/2026 12:00", "31.01.2026 12:00:05", "31.1.26", "2026/01/31 9:05", "00:12.5", ""),
+    *("1/31/26, 9:05 PM", "46053.5", "46053", "2026-01-31 12:00:05", "31-01-2026 09:05"),
+)
+
+
+@pytest.mark.parametrize("time", SPREADSHEET_TIMES)
+def test_times_that_a_spreadsheet_wrote_in_its_own_way_are_read(time, other, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(f'file_name,label,at\na.png,cat,"{time}"\n')
+    assert import_file("csv", path, other).added == 1
+    assert names_of(other) == {"a.png": "cat"}
+
+
+def test_export_that_a_spreadsheet_wrote_back_changes_nothing(store, pool, tmp_path):
+    path = write("csv", job_of(store, Files(pool)), tmp_path)
+    rows = list(csv.reader(path.read_text().splitlines()))
+    for row in rows[1:]:
+        row[rows[0].index("at")] = "1/31/2026 12:00"
+    with path.open("w") as stream:
+        csv.writer(stream).writerows(rows)
+    before = store.watermark(), names_of(store)
+    import_file("csv", path, store)
+    assert (store.watermark(), names_of(store)) == before
+
+
+@pytest.mark.parametrize("time", ["yesterday", "12 o'clock", "1/2", "2026013"])
+def test_control_text_that_is_no_time_is_refused(time, other, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(f"file_name,label,at\na.png,cat,{time}\n")
+    with pytest.raises(InputDataError, match="line 2, column at"):
+        import_file("csv", path, other)
+
+
 def test_columns_of_a_csv_can_be_chosen(other, tmp_path):
     path = tmp_path / "in.csv"
     path.write_text("id,image,label,choice\n1,a.png,no,cat\n2,b.jpg,no,dog\n")

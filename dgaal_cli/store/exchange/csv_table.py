@@ -1,6 +1,7 @@
 """CSV: one line per effective label, for spreadsheets and scripts."""
 
 import codecs
+import contextlib
 import csv
 import re
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,16 @@ from dgaal_cli.errors import InputDataError
 from dgaal_cli.escaping import cell as cell_of
 from dgaal_cli.escaping import separator_hint, show, uncell
 from dgaal_cli.store.exchange.base import ExportJob, Parsed, read_lines
+from dgaal_cli.store.instants import from_iso
 from dgaal_cli.store.records import FileProvenance
 
 COLUMNS = ("file_name", "label", "annotator", "provenance", "at", "round", "exported")
 _WHOLE = re.compile(r"-?[0-9]+\.0")
+_REWRITTEN_TIME = re.compile(
+    r"[0-9]{5}([.,][0-9]+)?"  # days since 1900
+    r"|([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}\.?)?"
+    r"(,?\ ?[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?([.,][0-9]+)?(\ ?[AaPp]\.?[Mm]\.?)?)?"
+)
 _ID_COLUMNS = ("file_name", "id")
 
 
@@ -104,10 +111,22 @@ def _row(cell: Mapping[str, str], where: str) -> Parsed:
         labels=_readings(cell["label"]),
         annotator=uncell(cell.get("annotator", "")) or None,
         provenance=cast("FileProvenance | None", provenance),
-        at=cell.get("at") or None,
+        at=_time(cell.get("at", "")),
         round=None if number is None else int(number),
         exported=uncell(cell.get("exported", "")) or None,
     )
+
+
+def _time(text: str) -> str | None:
+    """Return a time, or None for one that a spreadsheet wrote in its own way.
+
+    Such times do not say whether the day or the month is first, and lack seconds. Answers of a
+    table are given when it is imported, so nothing depends on them.
+    """
+    with contextlib.suppress(ValueError, OverflowError):
+        from_iso(text)
+        return text
+    return None if _REWRITTEN_TIME.fullmatch(text.strip()) else text
 
 
 def _readings(text: str) -> tuple[str, ...]:

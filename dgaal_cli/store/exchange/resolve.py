@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -250,6 +251,12 @@ class _Classes:
         self.active = store.classes()
         self.uids = {record.uid for record in self.active}
         """Of the classes in use before the import."""
+        self.by_uid: dict[str, ClassRecord] = {}
+        self.by_name: dict[str, ClassRecord] = {}
+        self.by_folded: dict[str, ClassRecord] = {}
+        """Of ``active``; as those of the store, no two have the same folded name."""
+        for record in self.active:
+            self._index(record)
         self.may_add = may_add
         self.new: list[ClassRecord] = []
         self.read: dict[tuple[tuple[str, ...], str | None], Label] = {}
@@ -257,7 +264,15 @@ class _Classes:
 
     def is_free(self, uid: str) -> bool:
         """Check whether no class, in use or retired, has this uid."""
-        return uid not in self.store.class_names()
+        return uid not in self._every_uid
+
+    @cached_property
+    def _every_uid(self) -> frozenset[str]:
+        return frozenset(self.store.class_names())
+
+    def _index(self, record: ClassRecord) -> None:
+        self.by_uid[record.uid] = self.by_name[record.name] = record
+        self.by_folded[classes.folded(record.name)] = record
 
     def is_foreign(self, uid: str | None) -> bool:
         """Check whether a line names a class by a uid that none in use had before the import."""
@@ -268,13 +283,13 @@ class _Classes:
         # ``line.class_uid`` is for the whole label, not for one of several classes.
         is_whole = tuple(found) == line.labels
         names = [unicodedata.normalize("NFC", label).strip() for label in found]
-        for record in self.active:
-            if is_whole and record.uid == line.class_uid:
-                self._check_agrees(line, record, names)
-                return record.uid
-        for record in self.active:
-            if record.name in names:
-                return record.uid
+        if is_whole and line.class_uid in self.by_uid:
+            record = self.by_uid[line.class_uid]
+            self._check_agrees(line, record, names)
+            return record.uid
+        for reading in names:
+            if reading in self.by_name:
+                return self.by_name[reading].uid
         name = found[0]
         if not self.may_add:
             raise InputDataError(
@@ -285,12 +300,11 @@ class _Classes:
             clean = classes.clean_name(name)
         except UsageError as error:
             raise InputDataError(f"{line.where}, {line.part} label: {error}") from None
-        for record in self.active:
-            if classes.folded(record.name) == classes.folded(clean):
-                raise InputDataError(
-                    f"{line.where}, {line.part} label: {clean} differs from class "
-                    f"{record.name} only in case or joiners"
-                )
+        if record := self.by_folded.get(classes.folded(clean)):
+            raise InputDataError(
+                f"{line.where}, {line.part} label: {clean} differs from class "
+                f"{record.name} only in case or joiners"
+            )
         uid = ClassUid(secrets.token_hex(8))
         if (
             is_whole
@@ -301,6 +315,7 @@ class _Classes:
             uid = ClassUid(line.class_uid)  # the same uid in both workspaces
         record = ClassRecord(uid=uid, name=clean, key="", position=len(self.active))
         self.active.append(record)
+        self._index(record)
         self.new.append(record)
         self.read.clear()
         return uid
@@ -309,8 +324,9 @@ class _Classes:
         """Refuse an unmarked line whose label is the name of another class than its class uid."""
         if line.exported is not None:
             return
-        for record in self.active:
-            if record.name in names and record.uid != named.uid:
+        for reading in names:
+            record = self.by_name.get(reading, named)
+            if record.uid != named.uid:
                 raise InputDataError(
                     f"{line.where}, {line.part} label: {record.name} is the name of another class "
                     f"than class_uid ({named.name}); remove class_uid to import the label as it "

@@ -43,31 +43,33 @@ def add(
     connection: Connection, name: str, key: str = "", *, uid: ClassUid | None = None
 ) -> ClassRecord:
     """Append a class; names are compared without case and joiners."""
-    known = active(connection)
-    record = ClassRecord(
-        uid=uid or ClassUid(secrets.token_hex(8)),
-        name=_free_name({folded(each.name): each.name for each in known}, name),
-        key=_free_key(known, key),
-        position=known[-1].position + 1 if known else 0,
-    )
-    _insert(connection, record)
-    return record
+    return _append(connection, [(uid or ClassUid(secrets.token_hex(8)), name, key)])[0]
 
 
 def add_many(connection: Connection, names: Iterable[str]) -> list[ClassRecord]:
-    """Append classes in the time that their number takes, not its square."""
+    """Append classes without keys."""
+    return _append(connection, ((ClassUid(secrets.token_hex(8)), name, "") for name in names))
+
+
+def add_known(connection: Connection, records: Iterable[ClassRecord]) -> None:
+    """Append classes that have uids already, such as those of an import."""
+    _append(connection, ((record.uid, record.name, record.key) for record in records))
+
+
+def _append(
+    connection: Connection, classes: Iterable[tuple[ClassUid, str, str]]
+) -> list[ClassRecord]:
+    """Append classes (uid, name, key) in the time that their number takes, not its square."""
     known = active(connection)
     taken = {folded(record.name): record.name for record in known}
-    start = known[-1].position + 1 if known else 0
-    added: list[ClassRecord] = []
-    for position, name in enumerate(names, start=start):
+    start, first = len(known), known[-1].position + 1 if known else 0
+    for position, (uid, name, key) in enumerate(classes, start=first):
         clean = _free_name(taken, name)
         taken[folded(clean)] = clean
-        uid = ClassUid(secrets.token_hex(8))
-        added.append(ClassRecord(uid=uid, name=clean, key="", position=position))
-    for record in added:
+        known.append(ClassRecord(uid=uid, name=clean, key=_free_key(known, key), position=position))
+    for record in known[start:]:
         _insert(connection, record)
-    return added
+    return known[start:]
 
 
 def rename(connection: Connection, uid: ClassUid, name: str) -> ClassRecord:
@@ -157,8 +159,8 @@ def _free_name(others: Mapping[str, str], name: str) -> str:
 def _free_key(others: Sequence[ClassRecord], key: str) -> str:
     if len(key) > 16 or not key.isprintable() or show(key) != key:
         raise UsageError(f"{key[:16]} cannot be the key of a class")
-    for other in others:
-        if key and other.key == key:
+    for other in others if key else ():
+        if other.key == key:
             raise UsageError(f"key {key} belongs to class {other.name} already")
     return key
 

@@ -69,8 +69,8 @@ def import_labels(
     Raises:
         DryRunError: In a dry run, with the report.
     """
-    for record in new_classes:
-        classes.add(connection, record.name, record.key, uid=record.uid)
+    if new_classes:
+        classes.add_known(connection, new_classes)
     importer = _Importer(connection, session)
     with _large_cache(connection):
         rest = iter(labels)

@@ -1,19 +1,24 @@
 """Importing many labels at once gives the same store as importing them one by one."""
 
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asked_stores import AskedStore, FakeClock, add_open_query, new_item
 from class_labels import as_label
+from label_workspaces import make_store
 
 from dgaal_cli.ids import ItemId, SampleId
+from dgaal_cli.store.exchange.registry import load_format
+from dgaal_cli.store.exchange.resolve import resolve
 from dgaal_cli.store.exchange.spool import LabelSpool
 from dgaal_cli.store.fold import SOURCE
 from dgaal_cli.store.open import store_location
 from dgaal_cli.store.records import ImportedLabel, Query, QueryEntry
 from dgaal_cli.store.sqlite import imports, projection
+from dgaal_cli.tasks.classification.label import ClassNames
 
 TABLES = (
     "SELECT event_id, kind, says, item_id, annotator, label_id, note, counted, at_us, made_us "
@@ -144,3 +149,37 @@ def test_spooled_labels_are_read_back_in_order_and_by_position():
     assert [spool.read(position) for position in reversed(positions)] == labels[::-1]
     assert list(spool) == list(spool) == labels
     assert spool.read(spool.append(labels[0])) == labels[0]
+
+
+def calls_of_import(folder: Path, count: int) -> int:
+    """Count the calls of an import of ``count`` images, each with a new class of its own."""
+    make_store(folder / f"{count}.db", count, classes=())
+    table = folder / f"{count}.csv"
+    rows = "".join(f"{number:06d}.png,class {number}\n" for number in range(count))
+    table.write_text(f"file_name,label\n{rows}")
+    calls = 0
+
+    def count_calls(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    with store_location(folder / f"{count}.db").open() as store:
+        sys.setprofile(count_calls)
+        try:
+            found = resolve(
+                store,
+                load_format("csv").read(table),
+                annotator="ann",
+                may_add_classes=True,
+                text=ClassNames(),
+            )
+            store.import_labels(found.labels, new_classes=found.new_classes)
+        finally:
+            sys.setprofile(None)
+        assert len(store.classes()) == len(store.labels()) == count
+    return calls
+
+
+def test_work_of_an_import_grows_with_its_new_classes_not_with_their_square(tmp_path: Path):
+    few, many = (calls_of_import(tmp_path, count) for count in (50, 400))
+    assert many < 8 * few
