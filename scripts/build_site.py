@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs", "assets")
+PARTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs", "assets")
 """Files and folders of the repository that become pages and images of the site."""
 
 

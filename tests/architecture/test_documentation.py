@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dgaal_cli.version import __version__
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
@@ -45,3 +48,7 @@ def test_readme_has_at_most_160_lines():
 def test_readme_links_every_page_of_the_documentation():
     linked = {file for file, _ in LINK.findall((ROOT / "README.md").read_text())}
     assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= linked
+
+
+def test_citation_names_the_version():
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()

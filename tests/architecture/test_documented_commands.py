@@ -17,7 +17,8 @@ from dgaal_cli.config.load import build_config
 from dgaal_cli.store.open import open_store
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
 CHECKERS = ("ruff", "lint-imports", "pyright", "cd", "git", "sh")
 """Other programs, whose arguments are not checked here."""
 OF_OTHER_PROGRAMS = {"--nproc-per-node", "--shard", "--record-durations", "--photos"}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "mkdocs.yml", "docs", "assets", "scripts")
+MARKDOWN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+COPIED = (*MARKDOWN, "mkdocs.yml", "docs", "assets", "scripts")
 LOADED = {"script": "src", "img": "src", "iframe": "src", "link": "href"}
 
 
