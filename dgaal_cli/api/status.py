@@ -9,6 +9,11 @@ from dgaal_cli.data.presence import PoolGoneError, check_pool, folder_of, may_ex
 from dgaal_cli.errors import WorkspaceError
 from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.registry import has_feature_rule
+from dgaal_cli.rounds.accepted_predictions import (
+    AcceptedPredictions,
+    count_standing,
+    read_accepted,
+)
 from dgaal_cli.rounds.audit_estimate import PoolEstimate, pool_estimate
 from dgaal_cli.rounds.goals import parse_goal
 from dgaal_cli.rounds.model_record import ModelRecord, newest_model_record
@@ -48,6 +53,12 @@ class Status:
     """Groups of images that are known, such as patients."""
     grouped: int
     """Images that have such a group; each of the others is a group of its own."""
+    accepted: AcceptedPredictions | None
+    """Predictions that a person accepted for the rest of the pool; None without any."""
+    accepted_standing: int
+    """Those of ``accepted`` whose images nobody answered; they are no labels."""
+    accepted_problem: str
+    """That the file of the accepted predictions is damaged; empty otherwise."""
     outlook: Outlook | None
     """How far the goals are and what more labels bring; None without an audited image."""
     artifacts: tuple[str, ...]
@@ -75,6 +86,7 @@ def status(workspace: Workspace, config: Config, *, until: str | None = None) ->
         UsageError: ``until`` is no goal.
     """
     location = store_location(workspace)
+    accepted, accepted_problem = _accepted(workspace)
     with location.open(read_only=True) as store:
         state = round_state(workspace, store)
         counts = store.counts()
@@ -84,6 +96,7 @@ def status(workspace: Workspace, config: Config, *, until: str | None = None) ->
         goal = None if until is None else parse_goal(until, store)
         estimate = pool_estimate(workspace, config, store)
         ahead = estimate and outlook(workspace, config, store, estimate, goal)
+        standing = 0 if accepted is None else count_standing(store, accepted)
         groups = store.groups()
         events = store.watermark()
         pool_problem = _pool_problem(workspace, config, store, counts.items)
@@ -104,6 +117,9 @@ def status(workspace: Workspace, config: Config, *, until: str | None = None) ->
         unreadable=unreadable,
         left_out=left_out,
         estimate=estimate,
+        accepted=accepted,
+        accepted_standing=standing,
+        accepted_problem=accepted_problem,
         outlook=ahead,
         model=newest_model_record(workspace),
         groups=len(set(groups.values())),
@@ -121,6 +137,14 @@ def status(workspace: Workspace, config: Config, *, until: str | None = None) ->
             needs_training=needs_training,
         ),
     )
+
+
+def _accepted(workspace: Workspace) -> tuple[AcceptedPredictions | None, str]:
+    """Return the accepted predictions, and why they cannot be read."""
+    try:
+        return read_accepted(workspace), ""
+    except WorkspaceError as error:
+        return None, str(error)
 
 
 def _pool_problem(workspace: Workspace, config: Config, store: Store, count: int) -> str:

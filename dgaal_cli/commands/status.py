@@ -73,6 +73,7 @@ def _print(context: Context, found: "Status", root: str) -> None:
     if found.model is not None:
         print(f"  task model of round {found.model.round}: {show(found.model.in_words)}")
     _print_audit(found)
+    _print_accepted(found, context.dgaal)
     _print_some("unreadable", [f"{show(i)}: {show(reason)}" for i, reason in found.unreadable])
     _print_some("left out", [f"{show(i)}: {_SINCE_INIT[state]}" for i, state in found.left_out])
     if found.pool_problem:
@@ -120,6 +121,19 @@ def _print_audit(found: "Status") -> None:
         _print_classes(found, estimate)
     if ahead is not None and ahead.verdict:
         print(f"  {show(ahead.verdict)}")
+
+
+def _print_accepted(found: "Status", dgaal: str) -> None:
+    """Print how many accepted predictions stand, and how to take them back."""
+    if found.accepted_problem:
+        print(f"  {show(found.accepted_problem)}")
+    accepted = found.accepted
+    if accepted is not None:
+        print(
+            f"  {found.accepted_standing:,} predictions stand accepted by {show(accepted.by)}, no "
+            f"labels: at most {accepted.error_at_most:.1%} were wrong when they were accepted (at "
+            f"{accepted.level:.0%}); '{dgaal} labels accept-predicted --revoke' takes them back"
+        )
 
 
 def _print_classes(found: "Status", estimate: "PoolEstimate") -> None:
@@ -239,6 +253,14 @@ def _estimate_document(found: "Status") -> dict[str, Any] | None:
     }
 
 
+def _accepted_document(found: "Status") -> dict[str, Any] | None:
+    accepted = found.accepted
+    if accepted is None:
+        return None
+    names = ("round", "by", "at", "max_error", "error_at_most", "level")
+    return {"count": found.accepted_standing, **{name: getattr(accepted, name) for name in names}}
+
+
 def _state_line(found: "Status") -> str:
     state = found.state
     if state.open_query is not None:
@@ -289,6 +311,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "left_out": [{"id": show(i), "state": state} for i, state in found.left_out],
         "estimate": _estimate_document(found),
         "outlook": _outlook_document(found),
+        "accepted_predictions": _accepted_document(found),
         "model": None if found.model is None else msgspec.to_builtins(found.model),
         "groups": found.groups,
         "grouped": found.grouped,

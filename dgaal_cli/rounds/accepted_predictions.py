@@ -13,7 +13,7 @@ from dgaal_cli.errors import StorageError, WorkspaceError
 from dgaal_cli.ids import ClassUid
 from dgaal_cli.store.exchange.base import LabelText
 from dgaal_cli.store.protocol import Store
-from dgaal_cli.store.records import AnswerRecord, Label
+from dgaal_cli.store.records import AnswerRecord, ItemRecord, Label
 from dgaal_cli.workspace import Workspace
 
 FILE_NAME = "predicted.json"
@@ -102,13 +102,9 @@ def predicted_answers(
     store: Store, accepted: AcceptedPredictions, text: LabelText
 ) -> Iterator[AnswerRecord]:
     """Yield the accepted predictions of images that nobody answered, as exports write them."""
-    open_ids, sizes = set(store.unanswered()), store.sizes()
-    labels = {uid: _label(uid, text) for uid in {record.uid for record in store.classes()}}
-    for item in store.items():
-        sha256 = item.sha256.hex()
-        uid = accepted.classes.get(sha256)
-        if uid is None or uid not in labels or item.item_id not in open_ids:
-            continue
+    sizes = store.sizes()
+    labels = {uid: _label(uid, text) for uid in set(accepted.classes.values())}
+    for item, uid in _standing(store, accepted):
         width, height = sizes[item.item_id]
         yield AnswerRecord(
             kind="label",
@@ -123,7 +119,7 @@ def predicted_answers(
             round=accepted.round,
             event_id=0,
             at=accepted.at,
-            op_id=f"predicted{sha256[:16]}",
+            op_id=f"predicted{item.sha256.hex()[:16]}",
             changed_at=None,
             elapsed_ms=None,
             note="",
@@ -131,6 +127,20 @@ def predicted_answers(
             is_synthetic=False,
             parent=None,
         )
+
+
+def count_standing(store: Store, accepted: AcceptedPredictions) -> int:
+    """Return how many accepted predictions stand: nobody answered their images."""
+    return sum(1 for _ in _standing(store, accepted))
+
+
+def _standing(store: Store, accepted: AcceptedPredictions) -> Iterator[tuple[ItemRecord, ClassUid]]:
+    """Yield the images that nobody answered, each with its prediction of a class in use."""
+    open_ids, known = set(store.unanswered()), {record.uid for record in store.classes()}
+    for item in store.items():
+        uid = accepted.classes.get(item.sha256.hex())
+        if uid is not None and uid in known and item.item_id in open_ids:
+            yield item, uid
 
 
 def _label(uid: ClassUid, text: LabelText) -> Label:

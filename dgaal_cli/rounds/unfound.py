@@ -24,9 +24,8 @@ def unfound_images(
     """Estimate the number of unlabeled images of each class, with intervals; empty if unknown.
 
     The audit with the most answers says how many images of a class were unlabeled when it was
-    drawn. Those that were labeled since the first answer to it are subtracted, and so is an older
-    label that was changed since. Images that were added since, and those of the query that was
-    asked with the audit, are not among them.
+    drawn. Those that got their first label since the first answer to it are subtracted. Images that
+    were added since, and those of the query that was asked with the audit, are not among them.
 
     Args:
         store: Store of the labels.
@@ -45,13 +44,16 @@ def unfound_images(
         return {}
     own = [image for image in images if image.round == number]
     total, drawn = own[0].total, {image.item_id for image in own}
-    beside = {entry.item_id for entry in store.query(number).entries} - drawn
+    others = {entry.item_id for entry in store.query(number).entries} - drawn
     labels = [record for record in store.labels() if not record.is_synthetic]
     first = min(record.event_id for record in labels if record.item_id in drawn)
+    # A later change of an older answer is no image that was found since.
+    older = {record.item_id for record in store.labels(watermark=first - 1)}
+    others |= older | store.cannot_tell(watermark=first - 1)
     found: Counter[ClassUid] = Counter()
     for record in labels:
         uid = text.single_class(record.label)
-        is_covered = record.item_id <= own[0].newest and record.item_id not in beside
+        is_covered = record.item_id <= own[0].newest and record.item_id not in others
         if uid is not None and is_covered and record.event_id >= first:
             found[uid] += 1
     shares = class_shares(by_audit[number], classes)

@@ -577,6 +577,26 @@ def test_later_labels_lower_the_number_of_unlabeled_images(audit):
     assert sum(left.value for left in estimate(audit).unfound.values()) == pytest.approx(before - 6)
 
 
+def test_a_change_of_an_older_label_does_not_lower_the_number_of_unlabeled_images(audit):
+    answer(audit)
+    before = {uid: left.value for uid, left in estimate(audit).unfound.items()}
+    with open_store(audit) as store:
+        asked_now = {entry.item_id for entry in store.open_query().entries}
+        older = [record for record in store.labels() if record.item_id not in asked_now]
+        other = {record.uid: as_label(record.uid) for record in store.classes()}
+        changes = [
+            ImportedLabel(
+                sample_id=record.sample_id,
+                label=next(label for label in other.values() if label != record.label),
+                annotator="a",
+            )
+            for record in older
+        ]
+        store.import_labels(changes)
+    assert len(older) == 8
+    assert {uid: left.value for uid, left in estimate(audit).unfound.items()} == before
+
+
 def test_a_plan_starts_from_the_workspace(workspace):
     document = json.loads(dgaal(workspace, "--json", "plan", "--hours", "0.1").stdout)
     assert not document["is_pace_known"]
@@ -663,6 +683,29 @@ def test_predictions_of_a_class_that_was_merged_are_not_accepted(audit, monkeypa
     predicted = [line for line in lines if line["provenance"] == "predicted"]
     assert len(predicted) == int(ended.stdout.split()[0]) > 0
     assert {line["label"] for line in predicted} == {"dark"}
+
+
+def test_status_states_the_accepted_predictions_that_stand(audit):
+    answer(audit)
+    assert json.loads(dgaal(audit, "--json", "status").stdout)["accepted_predictions"] is None
+    count = int(accept(audit, "--max-error", "0.4").stdout.split()[0])
+    assert f"  {count} predictions stand accepted by " in dgaal(audit, "status").stdout
+    assert "labels accept-predicted --revoke' takes them back" in dgaal(audit, "status").stdout
+    close(audit)
+    ask(audit, count=4)
+    answer(audit)
+    found = json.loads(dgaal(audit, "--json", "status").stdout)["accepted_predictions"]
+    assert count - 4 <= found["count"] < count
+    assert found["error_at_most"] <= found["max_error"] == 0.4
+    assert accept(audit, "--revoke").exit_code == 0
+    assert "predictions stand accepted" not in dgaal(audit, "status").stdout
+
+
+def test_status_reports_a_damaged_file_of_accepted_predictions(audit):
+    (audit.root / "predicted.json").write_text("{")
+    ended = dgaal(audit, "status")
+    assert ended.exit_code == 0
+    assert "predicted.json is damaged; revoke its predictions with " in ended.stdout
 
 
 def test_an_answer_counts_instead_of_an_accepted_prediction(audit):
