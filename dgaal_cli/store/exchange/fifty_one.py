@@ -23,7 +23,10 @@ class _Labels(msgspec.Struct, kw_only=True):
 
 
 class FiftyOne:
-    """Images are identified by their path without its suffix; targets index ``classes``."""
+    """Images are identified by their path without its suffix; targets index ``classes``.
+
+    If images were audited, ``audited`` lists them.
+    """
 
     def fill(self, folder: Path, job: ExportJob) -> int:
         """Write the effective labels by name.
@@ -33,7 +36,7 @@ class FiftyOne:
         """
         index = {record.uid: number for number, record in enumerate(job.classes)}
         images, targets, exported = ImagePlacer(job), dict[str, int](), dict[str, str]()
-        suffixes: dict[str, str] = {}
+        suffixes, audited = dict[str, str](), list[str]()
         data = folder / "data"
         data.mkdir()
         for label, uid in job.class_labels("fiftyone"):
@@ -47,11 +50,15 @@ class FiftyOne:
             suffixes[stem] = sys.intern(name.removeprefix(stem))  # few differ
             targets[stem] = index[uid]
             exported[stem] = job.mark_of(label)
-        document = {
+            if label.item_id in job.audited:
+                audited.append(stem)
+        document: dict[str, object] = {
             "classes": [record.name for record in job.classes],
             "labels": targets,
             "exported": exported,
         }
+        if job.audited:
+            document["audited"] = audited
         write_text(folder / "labels.json", indented(document) + "\n")
         return len(targets)
 

@@ -21,7 +21,9 @@ from dgaal_cli.store.exchange.base import (
 from dgaal_cli.store.exchange.folders import ImagePlacer
 
 MARKS = ".dgaal-labels.jsonl"
-"""Hidden file with the mark of each exported label; programs that read class folders skip it."""
+"""Hidden file with the mark of each exported label; programs that read class folders skip it.
+
+If images were audited, it also states for each whether it is one of them."""
 _MAX_BYTES = 255
 """Of a file name, on the usual file systems."""
 
@@ -45,8 +47,8 @@ class ImageFolder:
             for label, uid in job.class_labels("imagefolder"):
                 name = images.place(label, folders[uid])
                 mark = job.mark_of(label)
-                line = f'{{"file_name": {json_text(name)}, "exported": {json_text(mark)}}}\n'
-                stream.write(line.encode())
+                marks = f'"exported": {json_text(mark)}{job.audited_member(label)}'
+                stream.write(f'{{"file_name": {json_text(name)}, {marks}}}\n'.encode())
                 count += 1
         return count
 

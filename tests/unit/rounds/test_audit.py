@@ -32,6 +32,8 @@ from dgaal_cli.workspace import Workspace
 
 RUNNER = CliRunner()
 AUDITED = 40
+INSIDE = {"hf": "metadata.jsonl", "imagefolder": ".dgaal-labels.jsonl", "fiftyone": "labels.json"}
+"""File with the marks in the folder of an export."""
 NAMES = [f"{number:03d}.png" for number in range(120)]
 
 
@@ -479,14 +481,16 @@ def exported(workspace, name):
     return target
 
 
-@pytest.mark.parametrize("name", ["csv", "jsonl", "coco", "labelstudio", "hf"])
+@pytest.mark.parametrize(
+    "name", ["csv", "jsonl", "coco", "labelstudio", "hf", "imagefolder", "fiftyone"]
+)
 def test_exports_mark_audited_images(audit, name):
     answer(audit)
     with open_store(audit) as store:
         ids = {image.item_id for image in audited_images(store)}
         expected = {item.sample_id: item.item_id in ids for item in store.items()}
     target = exported(audit, name)
-    text = (target / "metadata.jsonl" if name == "hf" else target).read_text()
+    text = (target / INSIDE[name] if name in INSIDE else target).read_text()
     if name == "csv":
         lines = list(csv.DictReader(text.splitlines()))
         found = {line["file_name"]: line["audited"] == "true" for line in lines}
@@ -495,6 +499,9 @@ def test_exports_mark_audited_images(audit, name):
         names = {image["id"]: image["file_name"] for image in document["images"]}
         marks = document["annotations"]
         found = {names[each["image_id"]]: each["attributes"]["audited"] for each in marks}
+    elif name == "fiftyone":
+        document = json.loads(text)
+        found = {f"{stem}.png": stem in document["audited"] for stem in document["labels"]}
     elif name == "labelstudio":
         found = {t["data"]["file_name"]: t["meta"]["audited"] for t in json.loads(text)}
     else:
@@ -510,6 +517,8 @@ def test_an_export_without_an_audit_has_no_mark(workspace):
     answer(workspace)
     assert "audited" not in exported(workspace, "csv").read_text()
     assert "audited" not in exported(workspace, "jsonl").read_text()
+    for name, inside in INSIDE.items():
+        assert "audited" not in (exported(workspace, name) / inside).read_text()
 
 
 def test_a_session_states_the_accuracy_on_the_pool(audit):
