@@ -30,6 +30,37 @@ def broken_links(page: Path) -> list[str]:
     return found
 
 
+def misread_lists(text: str) -> list[str]:
+    """Return lines that a code host and the site read differently.
+
+    The site takes a line for a part of a list only if a blank line or the list is before it, and
+    for a further paragraph of an item only if four spaces are before it.
+    """
+    found: list[str] = []
+    before, is_code = "", False
+    for line in text.splitlines():
+        is_fence = line.lstrip().startswith("```")
+        follows_text = bool(before.strip()) and not re.match(r"\s|[-*] |\d+\. |\|", before)
+        starts_in_text = re.match(r"[-*] |\d+\. ", line) and follows_text
+        is_inner = re.match(r" {1,3}(```|[-*] |\d+\. )", line)
+        is_paragraph = not before.strip() and re.match(r" {1,3}\S", line)
+        if not is_code and (starts_in_text or is_inner or is_paragraph):
+            found.append(line)
+        is_code ^= is_fence
+        before = line
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lists_look_the_same_on_a_code_host_and_on_the_site(page: Path):
+    assert misread_lists(page.read_text()) == []
+
+
+@pytest.mark.parametrize("text", ["text\n- item", "1. item\n\n   more", "1. item\n\n   ```sh"])
+def test_control_misread_lists_are_found(text: str):
+    assert len(misread_lists(text)) == 1
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_exist(page: Path):
     assert broken_links(page) == []
