@@ -1,6 +1,7 @@
 """One range of samples for a pool: chosen at ``init``, used wherever its images are decoded."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from raw_images import png as raw_png
 from sample_images import encoded, png
 
 from dgaal_cli.api.init import InitRequest, init
+from dgaal_cli.config.schema import Config, PoolConfig
+from dgaal_cli.data.decode_stream import image_digest
 from dgaal_cli.data.decoders.base import Rendering
 from dgaal_cli.data.image_reader import ImageReader
 from dgaal_cli.data.pool import load_pixels, survey
@@ -22,9 +25,12 @@ from dgaal_cli.data.sample_range import (
 )
 from dgaal_cli.data.sources import open_source
 from dgaal_cli.errors import UsageError
-from dgaal_cli.ids import SampleId
+from dgaal_cli.events import ignore
+from dgaal_cli.ids import ItemId, SampleId
 from dgaal_cli.methods.configuration import configuration
+from dgaal_cli.rounds.pool_rows import pool_rows
 from dgaal_cli.scoring.pipeline import score_entries
+from dgaal_cli.store.records import ItemRecord
 from dgaal_cli.workspace import Workspace
 
 
@@ -128,6 +134,42 @@ def test_a_changed_range_is_not_served_from_the_pixel_cache(tmp_path: Path) -> N
         )
         expected = expected_levels(deep(0), *value_range) if value_range else deep(0) >> 8
         np.testing.assert_array_equal(found[0, :, :, 0], expected)
+
+
+def thumbnails(tmp_path: Path, pool: str, value_range: tuple[float, float] | None) -> np.ndarray:
+    """Return the features of a pool's images that ``tmp_path`` caches."""
+    config = Config(threads=1, pool=PoolConfig(source=pool, range=value_range or (), channels=1))
+    source = open_source(pool, base=tmp_path)
+    items = [
+        ItemRecord(
+            item_id=ItemId(number),
+            sample_id=entry.id,
+            sha256=image_digest(entry.read()),
+            is_synthetic=False,
+            parent=None,
+            round=None,
+            inherited=None,
+            state="ok",
+        )
+        for number, entry in enumerate(source.entries(), start=1)
+    ]
+    return np.array(pool_rows(Workspace(tmp_path), config, items, emit=ignore)[1][:])
+
+
+@pytest.mark.slow
+def test_features_of_another_range_or_page_rule_are_not_used_again(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    twelve_bits(tmp_path / "pool")
+    tifffile.imwrite(tmp_path / "pool" / "stack.tif", np.stack([deep(8), deep(9)]))
+    low, high = (0.0, 1023.0), (0.0, 4095.0)
+    settings = [("pool", None), ("pool", high), ("pool", low), ("pool#pages=max", low)]
+    found = [thumbnails(tmp_path, *each) for each in settings]
+    for number, each in enumerate(settings):
+        fresh = tmp_path / f"fresh{number}"
+        shutil.copytree(tmp_path / "pool", fresh / "pool")
+        np.testing.assert_array_equal(found[number], thumbnails(fresh, *each))
+    stacks = {rows[-1].tobytes() for rows in found}
+    assert len(stacks) == len(settings)
 
 
 def test_8_bit_images_beside_deep_ones_stay_as_they_are(tmp_path: Path) -> None:
