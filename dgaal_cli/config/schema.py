@@ -198,6 +198,8 @@ class LabelConfig:
     """Characters that show an image: 1 x 2, 2 x 2, 2 x 3 or 2 x 4 pixels a cell. The font needs
     Unicode 13 for sextants and Unicode 16 for octants. ``auto``: quadrants, but half blocks on
     terminals whose fonts have no others."""
+    theme: Literal["dark", "light"] = "dark"
+    """Colors of the terminal's screens: light text on a dark background, or dark on white."""
     grid_floor: Part = 0.6
     """Confidence below which the grid offers no guess: such images get a class by its key."""
     keys: dict[str, str | list[str]] = field(default_factory=dict[str, "str | list[str]"])

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -22,6 +23,7 @@ from dgaal_cli.tui.screens.registry import TaskScreen, load_screen
 from dgaal_cli.tui.screens.saving import UNSAVED_EXIT, HoldsAnswers
 from dgaal_cli.tui.screens.training import TrainingDialog
 from dgaal_cli.tui.settings import Settings
+from dgaal_cli.tui.theme import is_light, recolor
 from dgaal_cli.tui.widgets.farewell import farewell
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -48,7 +50,7 @@ def _label_commands() -> "type[Provider]":
 class LabelApp(App[int]):
     """Textual application of the label screen."""
 
-    CSS_PATH = "app.tcss"
+    CSS = recolor((Path(__file__).parent / "app.tcss").read_text("utf-8"))
     TITLE = "dgaal label"
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar = {_label_commands}
@@ -61,6 +63,8 @@ class LabelApp(App[int]):
 
     def __init__(self, bridge: Bridge, view: LabelView, settings: Settings) -> None:
         super().__init__()
+        if is_light():
+            self.theme = "textual-light"  # of Textual's own widgets
         self._bridge = bridge
         self._settings = settings
         screen = load_screen(settings.task)(bridge, view, settings)

@@ -36,6 +36,10 @@ def start_screen(
 
     bridge = Bridge(opener)
     bridge.begin()  # opens the store and leases the first image while Textual is imported
+    if config.label.theme == "light":
+        from dgaal_cli.tui.theme import use_light
+
+        use_light()
     from dgaal_cli.tui.app import run
     from dgaal_cli.tui.keymap import OwnKeys
     from dgaal_cli.tui.render.choose import Mode, choose_mode

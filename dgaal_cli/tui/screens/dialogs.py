@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from dgaal_cli.escaping import show
 from dgaal_cli.tui.screens.keys import key_name
+from dgaal_cli.tui.theme import recolor
 
 Result = TypeVar("Result")
 
@@ -22,7 +23,9 @@ QUIT_GUARD_S = 0.5
 
 def text(*parts: str | tuple[str, str]) -> Content:
     """Join plain text and (text, style) pairs; untrusted text must pass ``show`` first."""
-    return Content.assemble(*parts)
+    return Content.assemble(
+        *(part if isinstance(part, str) else (part[0], recolor(part[1])) for part in parts)
+    )
 
 
 def keys_line(*entries: tuple[str, str]) -> Content:
