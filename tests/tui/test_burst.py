@@ -109,6 +109,14 @@ async def test_burst_without_a_group_says_how_groups_are_made(terminal):
         assert t.events() == []
 
 
+async def test_last_frame_of_a_group_says_that_no_other_waits(make_workspace, terminal):
+    workspace = make_workspace()
+    group(workspace, frames(1))
+    async with terminal(workspace=workspace) as t:
+        screen = await open_burst(t)
+        assert "no other frame" in screen.note
+
+
 async def test_undo_in_a_burst_takes_back_no_earlier_answer(make_workspace, terminal):
     workspace = make_workspace()
     group(workspace, frames(3))

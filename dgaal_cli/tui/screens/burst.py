@@ -71,6 +71,8 @@ class BurstScreen(GridScreen):
         self.model.go_to(self._item_id)
         if not self.model.selected:
             self.model.select_all()
+        if not name and len(self.model.listed) == 1:
+            self.note = "no other frame of its group waits for an answer"
         self.draw()
 
     def act(self, name: str) -> None:
