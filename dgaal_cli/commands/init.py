@@ -181,6 +181,8 @@ def _print_result(context: Context, made: "InitResult") -> None:
     _print_notes(context, made)
     if made.labels or made.conflicting:
         _print_labels(context, made)
+    else:
+        _print_splits(context, made)
     if made.test is not None:
         _print_test(context, made.test)
     if made.offered:
@@ -242,6 +244,15 @@ def _print_test(context: Context, test: "TestReport") -> None:
             f"{len(test.shared_groups):,} test images are of groups that are in the pool too, such "
             f"as {show(test.shared_groups[0])}: accuracy is measured too high once images of these "
             "groups are labeled; keep each group in the pool or in the test images"
+        )
+
+
+def _print_splits(context: Context, made: "InitResult") -> None:
+    """Say that the splits of a pool are asked alike, if the labels of the source are not read."""
+    if len(made.splits) > 1:
+        context.note(
+            f"the pool has splits ({', '.join(map(show, made.splits))}), whose images are asked "
+            f"and learned alike; append #{show(made.splits[-1])} to the pool to take one of them"
         )
 
 

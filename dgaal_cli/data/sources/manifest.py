@@ -14,16 +14,29 @@ from dgaal_cli.escaping import separator_hint, show
 from dgaal_cli.ids import SampleId
 
 COLUMNS = ("file_name", "label", "split", "id", "group")
+ROOT_MARK = "root="
+"""What follows ``#`` in a SOURCE, before the folder that a manifest's paths are relative to."""
 MAX_LINE_BYTES = 2**20
 _MAX_TEXT = 4096
 
 
 class ManifestSource(ContainerSource):
-    """Files listed in a manifest; paths are relative to its folder and must stay inside it."""
+    """Files listed in a manifest; paths are relative to a folder and must stay inside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, root: Path | None = None) -> None:
+        """Check that the manifest names an image.
+
+        Args:
+            path: The manifest.
+            root: Folder of the paths; None: the manifest's own.
+
+        Raises:
+            InputDataError: The manifest is empty, or its first line is invalid.
+        """
         super().__init__(path)
-        self._folder = path.parent.resolve()
+        if root is not None:
+            self.spec = f"{path}#{ROOT_MARK}{root}"
+        self._folder = (root or path.parent).resolve()
         if next(self.entries(), None) is None:
             raise InputDataError(
                 f"the manifest {path} names no images; each line needs a file_name"
@@ -118,7 +131,11 @@ class ManifestSource(ContainerSource):
         path = self._folder / name
         # Resolve first: "a/../../x" and a symbolic link may lead outside.
         if not path.resolve().is_relative_to(self._folder):
-            raise self._wrong(line, f"{show(name)} is outside the manifest's folder")
+            raise self._wrong(
+                line,
+                f"{show(name)} is outside the folder {show(str(self._folder))}; for images "
+                f"elsewhere write {show(self._path.name)}#{ROOT_MARK}FOLDER",
+            )
         return Entry(
             id=SampleId(row.get("id") or name),
             label=row.get("label") or None,

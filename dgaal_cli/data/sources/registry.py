@@ -22,7 +22,8 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
     Args:
         spec: SOURCE as on the command line: a path, or ``kind:name``. ``#split`` at the end selects
             one split, ``#pages=each`` and ``#pages=max`` state how files with several pages are
-            read. A path that exists is used literally, even with ``#``.
+            read, ``#root=DIR`` the folder of a manifest's paths. A path that exists is used
+            literally, even with ``#``.
         base: Folder that a relative path is relative to.
         download: Whether a source may download missing files.
 
@@ -40,6 +41,8 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
         return PagedSource(
             open_source(text, base=base, download=download), split.removeprefix(MARK)
         )
+    if mark and text and split.startswith("root="):
+        return _rooted_manifest(spec, text, split.removeprefix("root="), base)
     if mark and text and split:
         from dgaal_cli.data.sources.split import SplitSource
 
@@ -51,6 +54,19 @@ def open_source(spec: str, *, base: Path, download: bool = False) -> Source:
         if spec
         else f"the name of the pool is empty; use {KINDS}"
     )
+
+
+def _rooted_manifest(spec: str, text: str, root: str, base: Path) -> Source:
+    from dgaal_cli.data.sources.manifest import ManifestSource
+
+    path, folder = _path(text, base), Path(root).expanduser()
+    if not path.name.lower().endswith(_MANIFESTS) or not path.is_file():
+        raise InputDataError(f"the pool {spec} is no manifest; #root= is for .csv and .jsonl files")
+    if not (folder.is_absolute() and folder.is_dir()):
+        raise InputDataError(
+            f"the pool {spec} has no folder {root}; write an absolute path after #root="
+        )
+    return ManifestSource(path, root=folder)
 
 
 def _open(spec: str, base: Path, *, download: bool) -> Source | None:
@@ -125,9 +141,10 @@ def _opener(target: str) -> Callable[[Path], Source]:
     return getattr(import_module(f"dgaal_cli.data.sources.{module}"), name)
 
 
+_MANIFESTS = (".csv", ".jsonl")
 _TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _BY_SUFFIX = (
-    ((".csv", ".jsonl"), "manifest:ManifestSource"),
+    (_MANIFESTS, "manifest:ManifestSource"),
     ((".npz",), "packed_jpeg:open_arrays"),
     ((".zip",), "zip_archive:ZipSource"),
     (_TAR_SUFFIXES, "tar_archive:TarSource"),

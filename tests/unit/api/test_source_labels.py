@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from dgaal_cli.api.init import InitRequest, InitResult, init
+from dgaal_cli.cli import app
 from dgaal_cli.errors import InputDataError
 from dgaal_cli.store.open import open_store
 from dgaal_cli.tasks.classification.label import class_of
@@ -98,3 +100,17 @@ def test_folder_that_the_user_named_as_a_class_is_one(tmp_path):
     assert result.splits == ()
     with pytest.raises(InputDataError, match="has no labels"):
         make(tmp_path / "other", tmp_path / "pool")
+
+
+@pytest.mark.parametrize(
+    ("folders", "is_noted"),
+    [(("train", "test"), True), (("cat", "dog"), False), (("train",), False)],
+)
+def test_init_says_that_splits_of_a_pool_are_asked_alike(folders, is_noted, tmp_path):
+    for number, name in enumerate(folders):
+        draw(tmp_path / "pool" / name / "a.png", number)
+    arguments = ["init", str(tmp_path / "w"), "--pool", str(tmp_path / "pool"), "--classes", "a,b"]
+    done = CliRunner().invoke(app, [*arguments, "--preset", "tiny", "--method", "random"])
+    assert done.exit_code == 0, done.stderr
+    note = "the pool has splits (test, train), whose images are asked and learned alike"
+    assert (note in done.stderr) == is_noted

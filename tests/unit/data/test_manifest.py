@@ -10,6 +10,7 @@ from sample_images import png
 
 from dgaal_cli.data.sources import Entry, open_source
 from dgaal_cli.errors import InputDataError
+from dgaal_cli.ids import SampleId
 
 
 def entries(folder: Path, text: str | bytes, *, name: str = "pool.csv") -> list[Entry]:
@@ -130,3 +131,39 @@ def test_any_bytes_give_entries_or_an_input_data_error(
 ) -> None:
     with contextlib.suppress(InputDataError):
         entries(tmp_path, b"file_name\n" + data if suffix == ".csv" else data, name=f"m{suffix}")
+
+
+def test_images_of_another_folder_are_listed_with_its_root(tmp_path: Path) -> None:
+    for name in ("scans/a.png", "scans/deep/b.png", "scans.csv", "elsewhere.png"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "m.csv").write_text("file_name,label\na.png,cat\ndeep/b.png,dog\n")
+    root = tmp_path / "data" / "scans"
+    source = open_source(f"m.csv#root={root}", base=lists)
+    assert [(e.id, e.label, e.read()) for e in source.entries()] == [
+        ("a.png", "cat", b"scans/a.png"),
+        ("deep/b.png", "dog", b"scans/deep/b.png"),
+    ]
+    assert source.spec == f"{lists / 'm.csv'}#root={root}"
+    assert open_source(source.spec, base=tmp_path).get(SampleId("a.png")).read() == b"scans/a.png"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("m.csv", r"line 2: \.\./x\.png is outside the folder .*lists; .* m\.csv#root=FOLDER"),
+        ("m.csv#root={root}/lists", r"\.\./x\.png is outside the folder"),
+        ("m.csv#root=lists", "has no folder lists; write an absolute path"),
+        ("m.csv#root=/nowhere/at/all", "has no folder /nowhere/at/all"),
+        ("x.png#root={root}", "is no manifest"),
+    ],
+)
+def test_root_that_cannot_be_used_is_refused(spec: str, message: str, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "m.csv").write_text("file_name\n../x.png\n")
+    with pytest.raises(InputDataError, match=message):
+        list(open_source(spec.format(root=tmp_path), base=lists).entries())
