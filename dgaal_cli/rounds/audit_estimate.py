@@ -112,7 +112,7 @@ def pool_estimate(workspace: Workspace, config: Config, store: Store) -> PoolEst
         level=LEVEL,
         groups=len(set(own)) if groups else 0,
         new_groups=for_new_groups(answers, own) if groups and is_enough else None,
-        added=sum(item_id > newest for item_id in store.unanswered()),
+        added=len(store.unanswered(after=newest)),
     )
 
 

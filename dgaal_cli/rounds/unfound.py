@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from dgaal_cli.audit.estimate import MIN_AUDITED, Interval
@@ -44,17 +45,21 @@ def unfound_images(
         return {}
     own = [image for image in images if image.round == number]
     total, drawn = own[0].total, {image.item_id for image in own}
-    others = {entry.item_id for entry in store.query(number).entries} - drawn
+    beside = {entry.item_id for entry in store.query(number).entries} - drawn
     labels = [record for record in store.labels() if not record.is_synthetic]
     first = min(record.event_id for record in labels if record.item_id in drawn)
-    # A later change of an older answer is no image that was found since.
-    older = {record.item_id for record in store.labels(watermark=first - 1)}
-    others |= older | store.cannot_tell(watermark=first - 1)
+    since = [
+        record
+        for record in labels
+        if record.event_id >= first
+        and record.item_id <= own[0].newest
+        and record.item_id not in beside
+    ]
+    older = _answered_before(store, first, {record.item_id for record in since})
     found: Counter[ClassUid] = Counter()
-    for record in labels:
+    for record in since:
         uid = text.single_class(record.label)
-        is_covered = record.item_id <= own[0].newest and record.item_id not in others
-        if uid is not None and is_covered and record.event_id >= first:
+        if uid is not None and record.item_id not in older:
             found[uid] += 1
     shares = class_shares(by_audit[number], classes)
     return {
@@ -65,3 +70,16 @@ def unfound_images(
         )
         for uid, share in zip(classes, shares, strict=True)
     }
+
+
+def _answered_before(store: Store, first: int, items: set[ItemId]) -> set[ItemId]:
+    """Return those of some images that had an answer before an event: an answer was changed since.
+
+    Few images have earlier events at all, and only for them the state at that time is computed.
+    """
+    earlier = takewhile(lambda event: event.event_id < first, store.events())
+    if items.isdisjoint(event.item_id for event in earlier):
+        return set()
+    newest = first - 1
+    labeled = {record.item_id for record in store.labels(watermark=newest)}
+    return items & (labeled | store.cannot_tell(watermark=newest))

@@ -99,8 +99,12 @@ class Images(Protocol):
         """Return all items of the pool and all synthetic ones, in any state, oldest first."""
         ...
 
-    def unanswered(self) -> list[ItemId]:
-        """Return the pool images in state ``ok`` without an effective answer, by number."""
+    def unanswered(self, *, after: int = 0) -> list[ItemId]:
+        """Return the pool images in state ``ok`` without an effective answer, by number.
+
+        Args:
+            after: Only return images with a higher number.
+        """
         ...
 
     def sizes(self) -> dict[ItemId, tuple[int, int]]:

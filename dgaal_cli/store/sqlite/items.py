@@ -131,11 +131,12 @@ def every(connection: sqlite3.Connection) -> list[ItemRecord]:
     return [record(row) for row in rows]
 
 
-def unanswered(connection: sqlite3.Connection) -> list[ItemId]:
+def unanswered(connection: sqlite3.Connection, *, after: int = 0) -> list[ItemId]:
     """Return the pool images in state ``ok`` without a verdict, by number."""
     rows = connection.execute(
-        "SELECT item_id FROM item WHERE state = 'ok' AND NOT is_synthetic "
-        "AND item_id NOT IN (SELECT item_id FROM verdict) ORDER BY item_id"
+        "SELECT item_id FROM item WHERE item_id > ? AND state = 'ok' AND NOT is_synthetic "
+        "AND item_id NOT IN (SELECT item_id FROM verdict) ORDER BY item_id",
+        (after,),
     )
     return [ItemId(item_id) for (item_id,) in rows]
 

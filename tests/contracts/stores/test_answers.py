@@ -227,6 +227,7 @@ def test_unanswered_images_are_those_without_a_verdict_that_can_be_asked(asked):
     asked.submit("a", "skip", 2)
     store.set_states({ItemId(4): "missing"})
     assert store.unanswered() == [2, 5]
+    assert store.unanswered(after=2) == [5]
     store.undo("a", "s")
     store.undo("a", "s")
     assert store.unanswered() == [1, 2, 5]
