@@ -27,10 +27,7 @@ SPELLING = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
 
 def parse(words: tuple[str, ...]) -> None:
-    """Parse the arguments of ``dgaal``, without running the command.
-
-    ``N`` stands for a number, and a command may be named without its arguments.
-    """
+    """Parse the arguments of ``dgaal``, without running the command; ``N`` stands for a number."""
     arguments = ["1" if word == "N" else word for word in words]
     command = typer.main.get_command(cli.app)
     context = command.make_context("dgaal", cli._globals_first(arguments))
@@ -46,13 +43,13 @@ def problem(command: Command) -> str | None:
     """Return what is wrong with a command of a page, or None."""
     program = command.words[0].rpartition("/")[2]
     if program == "dgaal":
-        return parsing_problem(command.words[1:])
+        return parsing_problem(command.words[1:], is_mention=command.is_mention)
     if program in ("python", "python3", "pip"):
         return python_problem(command.words[1:])
     return None if program in CHECKERS else f"unknown program {program}"
 
 
-def parsing_problem(words: tuple[str, ...]) -> str | None:
+def parsing_problem(words: tuple[str, ...], *, is_mention: bool) -> str | None:
     if not words or words[0] == "COMMAND":
         return None
     try:
@@ -60,11 +57,11 @@ def parsing_problem(words: tuple[str, ...]) -> str | None:
             parse(words)
     except typer.Exit:  # --help
         return None
-    except typer.BadParameter as error:
-        is_named_only = type(error).__name__ == "MissingParameter"
-        return None if is_named_only else error.format_message()
-    except Exception as error:  # noqa: BLE001 - other errors of usage have no public class
-        return str(error) or repr(error)
+    except Exception as error:  # noqa: BLE001 - not all errors of usage have a public class
+        is_incomplete = type(error).__name__ == "MissingParameter" or "requires an argument" in str(
+            error
+        )
+        return None if is_mention and is_incomplete else str(error) or repr(error)
     return None
 
 
@@ -100,6 +97,8 @@ def test_pages_have_many_commands():
         "dgaal label --never",
         "dgaal labels exports",
         "dgaal query -n many",
+        "dgaal query --like",
+        "dgaal generate",
         "python benchmarks/none.py",
         "python benchmarks/bench_score.py --never",
         "pip install 'dgaal[nothing]'",

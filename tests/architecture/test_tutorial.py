@@ -1,4 +1,4 @@
-"""The commands of the tutorial work in their order, on small made images."""
+"""The commands of each tutorial work in their order, on small made images."""
 
 import os
 from collections.abc import Iterator
@@ -12,17 +12,18 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dgaal_cli.cli import app
+from dgaal_cli.methods.configuration import configuration
 from dgaal_cli.store.open import open_store
 from dgaal_cli.workspace import open_workspace
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "start.md"
 IN_PLACE_OF = {"auto": "model.onnx"}
 """A tiny model takes the place of the pretrained encoder."""
 
 
-def tutorial() -> list[Command]:
-    return [command for block in blocks(PAGE, "console") for command in shell_commands(block)]
+def tutorial(name: str) -> list[Command]:
+    page = ROOT / "docs" / name
+    return [command for block in blocks(page, "console") for command in shell_commands(block)]
 
 
 def make_photos(folder: Path, count: int) -> None:
@@ -35,10 +36,20 @@ def make_photos(folder: Path, count: int) -> None:
         Image.fromarray(pixels).save(folder / f"{number:03d}.png")
 
 
+def make_stacks(folder: Path, count: int) -> None:
+    """Make stacks of three planes of 12 bits in files of 16, in six wells."""
+    tifffile = pytest.importorskip("tifffile", reason="needs the extra scientific")
+    folder.mkdir()
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        level = 900 if number % 2 else 2500
+        planes = rng.integers(level - 300, level + 300, (3, 20, 20)).astype(np.uint16)
+        path = folder / f"A{number % 6 + 1:02d}_site{number // 6 + 3:02d}.tif"
+        tifffile.imwrite(path, planes, photometric="minisblack")
+
+
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    make_photos(tmp_path / "photos", 120)
-    make_photos(tmp_path / "more-photos", 7)
     (tmp_path / "model.onnx").write_bytes(image_model())
     monkeypatch.chdir(tmp_path)
     mask = os.umask(0o022)
@@ -52,26 +63,44 @@ def run(words: tuple[str, ...]) -> str:
     answers = None
     if arguments[0] == "label":
         arguments = ["label", "--plain"]
-        answers = "cat\ndog\n" * 40
+        answers = "1\n2\n" * 40  # keys of the first two classes
     done = CliRunner().invoke(app, arguments, input=answers, catch_exceptions=False)
     assert done.exit_code == 0, (arguments, done.output)
     return done.output
 
 
-@pytest.mark.slow
-def test_each_command_of_the_tutorial_works(base: Path):
-    for command in tutorial():
+def follow(name: str) -> None:
+    for command in tutorial(name):
         program, *words = command.words
         if program == "cd":
             os.chdir(words[0])
-            continue
-        assert program == "dgaal"
-        run(tuple(words))
-    assert Path.cwd() == base / "work"
+        else:
+            assert program == "dgaal"
+            run(tuple(words))
+
+
+@pytest.mark.slow
+def test_tutorial_on_photographs_works(base: Path):
+    make_photos(base / "photos", 120)
+    make_photos(base / "more-photos", 7)
+    follow("start.md")
     with open_store(open_workspace(base / "work")) as store:
         assert len(store.labels()) >= 3 * 24
     assert len((base / "work" / "labels.csv").read_text().splitlines()) > 3 * 24
     assert len((base / "work" / "ranked.csv").read_text().splitlines()) == 1 + 7
+
+
+@pytest.mark.slow
+def test_tutorial_on_microscopy_works(base: Path):
+    make_stacks(base / "plates", 90)
+    make_stacks(base / "more-plates", 7)
+    follow("microscopy.md")
+    workspace = open_workspace(base / "cells")
+    assert configuration(workspace).pool.range == (0, 4095)
+    with open_store(workspace) as store:
+        assert len(store.labels()) >= 24 + 12 + 20
+        assert len(set(store.groups().values())) == 6
+    assert len((base / "cells" / "ranked.csv").read_text().splitlines()) == 1 + 7
 
 
 def test_control_a_command_that_fails_is_noticed(base: Path):

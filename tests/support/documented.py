@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -16,6 +16,8 @@ class Command:
 
     line: str
     words: tuple[str, ...]
+    is_mention: bool = False
+    """Named in a sentence, perhaps without its arguments or the value of its last option."""
 
 
 def blocks(page: Path, *languages: str) -> list[str]:
@@ -29,7 +31,11 @@ def commands(page: Path) -> list[Command]:
     prose = " ".join(BLOCK.sub("", text).split())
     return [
         *(found for block in blocks(page, "sh", "console") for found in shell_commands(block)),
-        *(found for line in SPAN.findall(prose) for found in shell_commands(line)),
+        *(
+            replace(found, is_mention=True)
+            for line in SPAN.findall(prose)
+            for found in shell_commands(line)
+        ),
     ]
 
 
@@ -41,7 +47,8 @@ def shell_commands(block: str) -> Iterator[Command]:
         lines = [line[2:] for line in lines if line.startswith("$ ")]
     for line in lines:
         for part in re.split(r" && ", line):
-            words = shlex.split(part, comments=True)
+            # In a shell a comment starts at the start of a word; in shlex it may be inside.
+            words = shlex.split(re.sub(r"(^|\s)#.*", "", part))
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words = words[1:]
             if words:
