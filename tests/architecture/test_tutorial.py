@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from documented import Command, blocks, shell_commands
+from feature_workspaces import feature_workspace
 from onnx_models import image_model
 from PIL import Image
 from typer.testing import CliRunner
@@ -65,7 +66,8 @@ def run(words: tuple[str, ...]) -> str:
         arguments = ["label", "--plain"]
         answers = "1\n2\n" * 40  # keys of the first two classes
     done = CliRunner().invoke(app, arguments, input=answers, catch_exceptions=False)
-    assert done.exit_code == 0, (arguments, done.output)
+    allowed = {0, 5} if "--until" in arguments else {0}  # 5: the goal is not reached
+    assert done.exit_code in allowed, (arguments, done.output)
     return done.output
 
 
@@ -101,6 +103,15 @@ def test_tutorial_on_microscopy_works(base: Path):
         assert len(store.labels()) >= 24 + 12 + 20
         assert len(set(store.groups().values())) == 6
     assert len((base / "cells" / "ranked.csv").read_text().splitlines()) == 1 + 7
+
+
+@pytest.mark.slow
+def test_commands_of_the_operations_page_work(base: Path):
+    made = feature_workspace(base / "work")
+    os.chdir(made.root)
+    follow("operations.md")
+    with open_store(made) as store:
+        assert len(store.labels()) == 8
 
 
 def test_control_a_command_that_fails_is_noticed(base: Path):
