@@ -50,7 +50,7 @@ def accept_predicted(
 ) -> Accepted:
     """Accept predictions of unlabeled images, of all or of the surest, if the audit allows it.
 
-    The wrong predictions among the accepted ones are no more than those among all images of the
+    The wrong predictions among the accepted ones are no more than those among all images of each
     audited pool on which the model is as sure: an upper bound of their number is divided by the
     number of accepted ones. All, three quarters, half and a quarter of the rest are tried, the
     surest images first; each bound has a quarter of the risk, so the one that is used holds with
@@ -120,7 +120,7 @@ def accept_predicted(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rest:
-    """Unlabeled images that the audits cover and the model predicts, the surest first."""
+    """Unlabeled images that every audit covers and the model predicts, the surest first."""
 
     items: list[ItemId]
     classes: list[ClassUid]
@@ -133,10 +133,8 @@ class _Rest:
     def read(
         cls, store: Store, predictions: PoolPredictions, images: Sequence[AuditedImage]
     ) -> "_Rest":
-        drawn = {image.item_id for image in images}
-        newest = max((image.newest for image in images), default=ItemId(0))
         unanswered = store.unanswered()
-        covered = [item for item in unanswered if item <= newest and item not in drawn]
+        covered = _covered(store, images, unanswered)
         # A class that was removed, merged or split since cannot be accepted.
         uids = np.array(predictions.class_uids)[predictions.probabilities.argmax(axis=1)]
         is_in_use = np.isin(uids, [record.uid for record in store.classes()])
@@ -150,6 +148,24 @@ class _Rest:
             confidences=confidences[order],
             unlabeled=len(unanswered),
         )
+
+
+def _covered(
+    store: Store, images: Sequence[AuditedImage], unanswered: Sequence[ItemId]
+) -> list[ItemId]:
+    """Return the unlabeled images that were in the pool of every audit.
+
+    An audit is drawn from the images that have no label and that its query does not ask. An image
+    whose answer was taken back may have had a label then.
+    """
+    newest = min((image.newest for image in images), default=ItemId(0))
+    asked = {
+        entry.item_id
+        for number in {image.round for image in images}
+        for entry in store.query(number).entries
+    }
+    asked.update(answer.item_id for answer in store.withdrawn())
+    return [item for item in unanswered if item <= newest and item not in asked]
 
 
 def _answers(
@@ -171,7 +187,17 @@ def _answers(
 def most_errors(
     answers: Sequence[AuditAnswer], is_sure: npt.NDArray[np.bool_], total: int
 ) -> float:
-    """Return an upper bound of the number of wrong predictions among sure ones."""
+    """Return an upper bound of the number of wrong predictions among sure ones.
+
+    With several audits the estimate is a weighted mean of their error rates. Each audited pool
+    contains the images to accept, so it has at least as many wrong predictions as they have, and
+    its rate times ``total`` is not below their number: neither is the mean.
+
+    Args:
+        answers: Of all audits.
+        is_sure: (A,): whether the model is as sure of the image as of the accepted ones.
+        total: Images of the largest audited pool.
+    """
     own = [
         replace(answer, is_right=answer.is_right or not sure)
         for answer, sure in zip(answers, is_sure.tolist(), strict=True)

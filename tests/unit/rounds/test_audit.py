@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -715,6 +716,37 @@ def test_status_reports_a_damaged_file_of_accepted_predictions(audit):
     ended = dgaal(audit, "status")
     assert ended.exit_code == 0
     assert "predicted.json is damaged; revoke its predictions with " in ended.stdout
+
+
+def accepted_numbers(workspace):
+    """Return the numbers of the images whose predictions stand accepted."""
+    lines = csv.DictReader(exported(workspace, "csv").read_text().splitlines())
+    names = {line["file_name"] for line in lines if line["provenance"] == "predicted"}
+    with open_store(workspace) as store:
+        return {item.item_id for item in store.items() if item.sample_id in names}
+
+
+def test_predictions_of_images_that_one_audit_does_not_cover_are_not_accepted(audit, monkeypatch):
+    answer(audit)
+    first, *others = audited(audit)
+    images = [replace(first, newest=60), *others]
+    monkeypatch.setattr("dgaal_cli.api.accept_predicted.audited_images", lambda _: images)
+    monkeypatch.setattr("dgaal_cli.api.accept_predicted.most_errors", lambda *_: 0.0)
+    assert accept(audit, "--max-error", "0.4").exit_code == 0
+    assert 0 < max(accepted_numbers(audit)) <= 60
+
+
+def test_predictions_of_images_asked_with_an_audit_are_not_accepted(audit, monkeypatch):
+    monkeypatch.setattr("dgaal_cli.api.accept_predicted.most_errors", lambda *_: 0.0)
+    drawn = {image.item_id for image in audited(audit)}
+    with open_store(audit) as store:
+        beside = {entry.item_id for entry in store.open_query().entries} - drawn
+    answer(audit, only=drawn)
+    close(audit)
+    assert accept(audit, "--max-error", "0.4").exit_code == 0
+    accepted = accepted_numbers(audit)
+    assert accepted
+    assert not accepted & beside
 
 
 def test_an_answer_counts_instead_of_an_accepted_prediction(audit):
