@@ -310,6 +310,20 @@ def test_cells_have_the_largest_size_that_fits(width, height, side, cells):
     assert shape_for(5, 5) is None
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "images", "side"),
+    [(120, 38, 5, 32), (80, 22, 2, 32), (60, 16, 3, 18), (200, 58, 5, 48), (120, 38, 40, 18)],
+)
+def test_few_images_are_shown_as_large_as_one_page_allows(width, height, images, side):
+    shape = shape_for(width, height, images=images)
+    columns, rows = shape.count(width, height)
+    assert shape.side == side
+    assert columns * rows >= min(images, 18)
+    larger = shape_for(width, height, images=images, zoom=1)
+    more_columns, more_rows = larger.count(width, height)
+    assert larger == shape or more_columns * more_rows < images
+
+
 async def open_grid(t) -> GridScreen:
     await t.press("g")
     await t.until(lambda: isinstance(t.app.screen, GridScreen), "for the grid")

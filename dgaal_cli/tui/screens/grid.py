@@ -152,7 +152,7 @@ class GridScreen(AnswerScreen):
             "select_all": model.select_all,
             "preview": self._toggle_preview,
             "all": model.toggle_all,
-            "unsure": model.toggle_doubtful,
+            "unsure": lambda: (model.toggle_doubtful(), self._lay_out()),
             "next": lambda: model.turn(1),
             "previous": lambda: model.turn(-1),
             "larger": lambda: self._resize_cells(1),
@@ -296,7 +296,8 @@ class GridScreen(AnswerScreen):
         if not self.query("#grid"):
             return
         size = self.query_one(GridView).size
-        self._shape = shape_for(size.width, size.height, zoom=self._zoom)
+        images = len(self.model.listed) or self.model.left_out
+        self._shape = shape_for(size.width, size.height, zoom=self._zoom, images=max(1, images))
         if self._shape is not None:
             self.model.resize(*self._shape.count(size.width, size.height))
         self.draw()

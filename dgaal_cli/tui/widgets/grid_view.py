@@ -46,15 +46,24 @@ class CellShape:
         return width // self.width, height // self.height
 
 
-def shape_for(width: int, height: int, *, zoom: int = 0) -> CellShape | None:
-    """The largest cells that put enough images on a page; ``zoom`` changes the size in steps."""
+def shape_for(
+    width: int, height: int, *, zoom: int = 0, images: int = _FULL_CELLS
+) -> CellShape | None:
+    """The largest cells that put enough images on a page.
+
+    Args:
+        width: Columns of the grid.
+        height: Its rows.
+        zoom: Steps by which the cells are larger or smaller.
+        images: Images of all pages; if they are few, one page holds all of them.
+    """
     fitting = [s for s in SIDES if min(CellShape(side=s).count(width, height)) >= 1]
     if not fitting:
         return None
     counts = {s: CellShape(side=s).count(width, height) for s in fitting}
     sizes = {s: columns * rows for s, (columns, rows) in counts.items()}
-    many = [s for s in fitting if sizes[s] >= _FULL_CELLS and s >= _CLEAR_SIDE]
-    enough = [s for s in fitting if sizes[s] >= _MIN_CELLS]
+    many = [s for s in fitting if sizes[s] >= min(images, _FULL_CELLS) and s >= _CLEAR_SIDE]
+    enough = [s for s in fitting if sizes[s] >= min(images, _MIN_CELLS)]
     best = max(many or enough or fitting[:1])
     at = min(max(fitting.index(best) + zoom, 0), len(fitting) - 1)
     return CellShape(side=fitting[at])
