@@ -13,6 +13,7 @@ from dgaal_cli import atomic
 from dgaal_cli.config.presets import PRESETS, preset_names, read_preset
 from dgaal_cli.config.schema import Config, EncoderConfig
 from dgaal_cli.data.grouping import group_rule
+from dgaal_cli.data.image_names import is_by_server
 from dgaal_cli.data.known_files import KnownFiles
 from dgaal_cli.data.pool import Survey, survey
 from dgaal_cli.data.pool_shape import natural_order, stretch_note
@@ -103,6 +104,8 @@ class InitResult:
     """Which encoder is used and why, or what was guessed of it; empty for ``pixels``."""
     paged: tuple[SampleId, ...]
     """Images whose files have pages or frames after the first, which are not used."""
+    by_server: tuple[SampleId, ...]
+    """Images in folders in which file servers keep thumbnails and deleted files."""
     grouped: int
     """Images that have a group; each of the others is a group of its own."""
     groups: int
@@ -317,6 +320,7 @@ def _write(
         note=stretch_note(found.sizes(), config.pool.image_size),
         encoder_note="",
         paged=found.paged if request.pages == "first" else (),
+        by_server=tuple(item.id for item in found.items if is_by_server(item.id)),
         grouped=len(group_of),
         groups=len(set(group_of.values())),
         range_note=found.range.note,

@@ -157,6 +157,7 @@ def init(
         "range": list(result.config.pool.range),
         "range_note": result.range_note,
         "paged": [show(name) for name in result.paged],
+        "by_server": [show(name) for name in result.by_server],
         "groups": result.groups,
         "grouped": result.grouped,
         "test": _test_document(result.test),
@@ -204,6 +205,12 @@ def _print_notes(context: Context, made: "InitResult") -> None:
             f"only the first page or frame is used of {len(made.paged):,} files that have more, "
             f"such as {show(made.paged[0])}; '--pages each' makes each page of TIFF and DICOM an "
             "image, '--pages max' uses the brightest sample of all"
+        )
+    if made.by_server:
+        context.note(
+            f"{len(made.by_server):,} images, such as {show(made.by_server[0])}, are in folders of "
+            "a file server for thumbnails and deleted files; to leave them out, remove these "
+            "folders and run 'dgaal pool update'"
         )
     if made.groups or made.config.pool.group_by:
         alone = made.images - made.grouped

@@ -114,3 +114,15 @@ def test_init_says_that_splits_of_a_pool_are_asked_alike(folders, is_noted, tmp_
     assert done.exit_code == 0, done.stderr
     note = "the pool has splits (test, train), whose images are asked and learned alike"
     assert (note in done.stderr) == is_noted
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_noted"), [("@eaDir/a.png", True), ("#recycle", True), ("eaDir", False)]
+)
+def test_init_names_images_that_a_file_server_made(folder, is_noted, tmp_path):
+    draw(tmp_path / "pool" / "a.png", 1)
+    draw(tmp_path / "pool" / folder / "thumb.png", 2)
+    arguments = ["init", str(tmp_path / "w"), "--pool", str(tmp_path / "pool"), "--classes", "a,b"]
+    done = CliRunner().invoke(app, [*arguments, "--preset", "tiny", "--method", "random"])
+    assert done.exit_code == 0, done.stderr
+    assert (f"1 images, such as {folder}/thumb.png, are in folders" in done.stderr) == is_noted
