@@ -1,15 +1,14 @@
-"""Write the pages of all commands and settings: ``python scripts/write_reference.py``.
+"""Write the pages of commands, settings and functions: ``python scripts/write_reference.py``.
 
 ``docs/commands.md`` comes from the functions behind the commands, ``docs/settings.md`` from the
-schema of ``dgaal.toml``. A test fails if a page is older than the program.
+schema of ``dgaal.toml``, ``docs/python-functions.md`` from ``dgaal_cli``. A test fails if a page is
+older than the program.
 """
 
 import ast
 import dataclasses
 import inspect
-import itertools
 import json
-import re
 import typing
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from python_reference import attribute_docstrings, code_spans, python_page
 from typer.models import OptionInfo, ParameterInfo
 
 from dgaal_cli import cli
@@ -76,7 +76,7 @@ def commands_page() -> str:
 def _command(title: str, function: Callable[..., object] | None) -> Iterator[str]:
     assert function is not None
     yield f"## {title}\n"
-    yield f"{_markdown(inspect.getdoc(function) or '')}\n"
+    yield f"{code_spans(inspect.getdoc(function) or '')}\n"
     items = list(_parameters(function))
     if items:
         yield "\n".join(items) + "\n"
@@ -130,14 +130,15 @@ def settings_page() -> str:
         value = getattr(defaults, field.name)
         if dataclasses.is_dataclass(value):
             kind = type(value)
-            parts += [f"## {field.name}\n", f"{_markdown(inspect.getdoc(kind) or '')}\n"]
+            parts += [f"## {field.name}\n", f"{code_spans(inspect.getdoc(kind) or '')}\n"]
             parts += _settings(kind, value, f"{field.name}.")
     return "\n".join(parts)
 
 
 def _settings(kind: type, values: object, prefix: str = "") -> Iterator[str]:
     hints = typing.get_type_hints(kind, include_extras=True)
-    documented = _attribute_docstrings(kind)
+    source = ast.parse(inspect.getsource(kind)).body[0]
+    documented = attribute_docstrings(typing.cast("ast.ClassDef", source))
     items: list[str] = []
     for field in dataclasses.fields(typing.cast("Any", kind)):
         hint, value = hints[field.name], getattr(values, field.name)
@@ -152,17 +153,6 @@ def _settings(kind: type, values: object, prefix: str = "") -> Iterator[str]:
         notes = "; ".join(part for part in (type_name, rule, default) if part)
         items.append(_item(f"{prefix}{field.name}", documented[field.name], notes))
     yield "\n".join(items) + "\n"
-
-
-def _attribute_docstrings(kind: type) -> dict[str, str]:
-    """Return the string that follows each field in the source of a class."""
-    body = typing.cast("ast.ClassDef", ast.parse(inspect.getsource(kind)).body[0]).body
-    found: dict[str, str] = {}
-    for field, text in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            assert isinstance(field.target, ast.Name)
-            found[field.target.id] = inspect.cleandoc(ast.literal_eval(text.value))
-    return found
 
 
 def _bare(hint: Any) -> Any:
@@ -180,14 +170,14 @@ def _toml(value: object) -> str:
 
 def _item(title: str, text: str, notes: str) -> str:
     notes = f" ({notes})" if notes else ""
-    return f"- **`{title}`**: {_markdown(' '.join(text.split()))}{notes}"
+    return f"- **`{title}`**: {code_spans(' '.join(text.split()))}{notes}"
 
 
-def _markdown(docstring: str) -> str:
-    return re.sub("``(.+?)``", r"`\1`", docstring, flags=re.DOTALL)
-
-
-PAGES = {"commands.md": commands_page, "settings.md": settings_page}
+PAGES = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "python-functions.md": python_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

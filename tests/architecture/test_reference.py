@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("commands.md", "settings.md")
+PAGES = ("commands.md", "settings.md", "python-functions.md")
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,22 @@ def test_settings_page_has_every_key_with_its_range_and_default(reference: Modul
     page = reference.settings_page()
     assert "- **`query.size`**: Images per query: labels requested per round. " in page
     assert "(integer; must be above 0 and at most 1000000; default `24`)" in page
+
+
+def test_python_page_has_arguments_fields_and_errors(reference: ModuleType):
+    page = reference.python_page()
+    section = page.partition("## dgaal_cli.train\n")[2].partition("\n## ")[0]
+    assert "def train(\n    workspace: Workspace,\n" in section
+    assert "- **`is_fresh`**: Discard an interrupted training" in section
+    assert "*Raises*" in section
+    assert "- **`kind: AnswerName`**" in page.partition("## dgaal_cli.Press\n")[2]
+    assert "## dgaal_cli.labels.export_labels\n" in page
+
+
+def test_python_page_has_every_public_name(reference: ModuleType):
+    import dgaal_cli
+
+    titles = set(reference.python_page().splitlines())
+    modules = {"labels", "pool", "__version__"}
+    names = set(dir(dgaal_cli)) - modules
+    assert {name for name in names if f"## dgaal_cli.{name}" not in titles} == set()
