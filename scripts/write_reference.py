@@ -43,7 +43,8 @@ Every key of `dgaal.toml`, with its range and default.
 A value comes from `--set query.size=50` on the command line, else from the environment
 (`DGAAL_QUERY__SIZE=50`), else from `dgaal.toml`, else from the preset. The defaults here are
 those of the preset `small`; `dgaal init` chooses `tiny` for gray pools. An unknown key or a value
-out of its range is an error. `scripts/write_reference.py` writes this page from the program.
+out of its range is an error. T, G1, D1 and other names of networks are in the
+[glossary](glossary.md#methods). `scripts/write_reference.py` writes this page from the program.
 """
 TYPES = {
     int: "integer",

@@ -78,7 +78,8 @@ def demand_of(hint: Any) -> str:
         The demand; empty if the type alone says what is allowed.
     """
     if typing.get_origin(hint) is typing.Literal:
-        return f"be {', '.join(map(str, typing.get_args(hint)))}"
+        allowed = list(map(str, typing.get_args(hint)))
+        return f"be {'one of ' if len(allowed) > 1 else ''}{', '.join(allowed)}"
     rule, meta = _metadata(hint, Rule), _metadata(hint, msgspec.Meta)
     if rule is not None:
         return rule.demand
