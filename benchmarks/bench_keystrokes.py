@@ -3,6 +3,11 @@
 Run: ``python benchmarks/bench_keystrokes.py MNIST.npz``. It creates a workspace, labels 160
 images in two rounds with the true labels, trains and exports. Then a simulated operator who knows
 all labels answers one query of all other images with the session and grid of the terminal.
+
+``--photographs FOLDER`` takes the first 100 photographs of each class folder instead, with the
+features of the packaged encoder: 40 photographs chosen by coverage are answered one by one, then
+all others with the guesses of the task model on features. No network is trained. The keys of all
+photographs count.
 """
 
 import argparse
@@ -30,6 +35,8 @@ from dgaal_cli.workspace import Workspace
 
 COUNT = 2000
 FIRST = (60, 100)
+OF_CLASS = 100
+FIRST_PHOTOGRAPHS = 40
 CONFIG = """name = "mnist"
 method = "margin"
 preset = "tiny"
@@ -60,13 +67,14 @@ def build(root: Path, pixels: np.ndarray, labels: np.ndarray) -> None:
     for count in (*FIRST, COUNT - sum(FIRST)):
         dgaal.train(workspace, config)
         query = dgaal.query(workspace, config, count=count)
+        ids = [item.sample_id for item in query.items]
         if count in FIRST:
-            answer(workspace, query, labels)
+            answer(workspace, query, {each: str(labels[row_of(each)]) for each in ids})
     export(workspace, config, formats=["onnx"])
     write_pool_predictions(workspace, config)
 
 
-def answer(workspace: Workspace, query, labels: np.ndarray) -> None:
+def answer(workspace: Workspace, query, truth: dict[str, str]) -> None:
     with open_store(workspace.store_path) as store:
         uids = {record.name: record.uid for record in store.classes()}
         store.submit_many(
@@ -75,7 +83,7 @@ def answer(workspace: Workspace, query, labels: np.ndarray) -> None:
                     op_id=f"{query.round}-{item.item_id}",
                     kind="label",
                     item_id=item.item_id,
-                    label=class_label(uids[str(labels[row_of(item.sample_id)])]),
+                    label=class_label(uids[truth[item.sample_id]]),
                 )
                 for item in query.items
             ],
@@ -85,11 +93,40 @@ def answer(workspace: Workspace, query, labels: np.ndarray) -> None:
         )
 
 
+def build_photographs(root: Path, folder: Path) -> dict[str, str]:
+    """Make a workspace of photographs with labels of the first query; return the true classes."""
+    from dgaal_cli.api.init import InitRequest, init
+
+    pool = root / "pool"
+    classes = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    for name in classes:
+        (pool / name).mkdir(parents=True)
+        for file in sorted((folder / name).iterdir())[:OF_CLASS]:
+            shutil.copy(file, pool / name)
+    workspace = init(
+        InitRequest(
+            root=root / "work",
+            pool=str(pool),
+            base=root,
+            classes=classes,
+            encoder="package:efficientnet-lite0",
+        )
+    ).workspace
+    config = dgaal.configuration(workspace)
+    query = dgaal.query(workspace, config, count=FIRST_PHOTOGRAPHS)
+    truth = {str(file.relative_to(pool)): file.parent.name for file in pool.glob("*/*")}
+    answer(workspace, query, truth)
+    dgaal.query(workspace, config, count=len(truth) - FIRST_PHOTOGRAPHS)
+    return truth
+
+
 def row_of(sample_id: str) -> int:
     return int(sample_id.rpartition("/")[2])
 
 
-def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bool) -> dict:
+def measure(
+    root: Path, truth: dict[str, str], *, uses_grid: bool, uses_learner: bool, **habits: int
+) -> dict:
     """Return the effort of one simulated operator on a copy of the workspace."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "work"
@@ -102,14 +139,12 @@ def measure(root: Path, labels: np.ndarray, *, uses_grid: bool, uses_learner: bo
         view = session.load_learner()
         assert view.learner == ("on" if uses_learner else "off"), view.learner
         names = {record.name: record.uid for record in view.classes}
-        truth = {
-            item.sample_id: names[str(labels[row_of(item.sample_id)])] for item in store.items()
-        }
+        known = {name: names[label] for name, label in truth.items()}
         times: list[float] = []
         if uses_learner:
             time_updates(session, times)
         began = time.perf_counter()
-        effort = label_everything(session, truth, uses_grid=uses_grid)
+        effort = label_everything(session, known, uses_grid=uses_grid, **habits)
         session.close()
     row = {
         "grid": uses_grid,
@@ -150,11 +185,15 @@ def time_updates(session: LabelSession, times: list[float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mnist", type=Path)
+    parser.add_argument("mnist", type=Path, nargs="?")
+    parser.add_argument("--photographs", type=Path, help="Folder with a folder for each class.")
     parser.add_argument(
         "--workspace", type=Path, help="Use this workspace instead of creating one."
     )
     parsed = parser.parse_args()
+    if parsed.photographs is not None:
+        measure_photographs(parsed.photographs)
+        return
     with np.load(parsed.mnist) as file:
         pixels, labels = file["x_train"][:COUNT], file["y_train"][:COUNT]
     with tempfile.TemporaryDirectory() as folder:
@@ -162,8 +201,28 @@ def main() -> None:
         if root is None:
             build(Path(folder), pixels, labels)
             root = Path(folder) / "work"
+        with open_store(Workspace(root).store_path) as store:
+            truth = {item.sample_id: str(labels[row_of(item.sample_id)]) for item in store.items()}
         for uses_grid, uses_learner in ((False, False), (False, True), (True, False), (True, True)):
-            row = measure(root, labels, uses_grid=uses_grid, uses_learner=uses_learner)
+            row = measure(root, truth, uses_grid=uses_grid, uses_learner=uses_learner)
+            print(json.dumps(row), flush=True)
+
+
+def measure_photographs(photographs: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        truth = build_photographs(Path(folder), photographs)
+        for uses_grid in (False, True):
+            row = measure(
+                Path(folder) / "work",
+                truth,
+                uses_grid=uses_grid,
+                uses_learner=False,
+                singly_first=0,
+                singly_between=1,
+            )
+            row["labels"] += FIRST_PHOTOGRAPHS
+            row["keys"] += FIRST_PHOTOGRAPHS  # one each
+            row["keys_per_correct_label"] = round(row["keys"] / len(truth), 3)
             print(json.dumps(row), flush=True)
 
 
