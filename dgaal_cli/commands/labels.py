@@ -55,7 +55,8 @@ def export_command(
         typer.Option("--format", "-f", help="Default: by the suffix of -o; jsonl on stdout."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File or new folder; default: stdout.")
+        Path | None,
+        typer.Option("--output", "-o", help="File or new folder; default, or -: stdout."),
     ] = None,
     link: Annotated[
         Literal["symlink", "hardlink", "copy"],
@@ -70,6 +71,8 @@ def export_command(
     from dgaal_cli.store.exchange.registry import guess_format
 
     context: Context = ctx.obj
+    if output == Path("-"):
+        output = None
     if output is None and context.json:
         raise UsageError("--json prints a report on stdout; write the labels to a file with -o")
     name = format or ("jsonl" if output is None else guess_format(output))

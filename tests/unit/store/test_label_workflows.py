@@ -58,6 +58,7 @@ def test_labels_are_exported_to_stdout_and_imported_again(workspace, tmp_path):
     result = run(workspace, "labels", "export", "--format", "csv")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[1].startswith("0.png,cat,sam,human,20")
+    assert run(workspace, "labels", "export", "-f", "csv", "-o", "-").stdout == result.stdout
     table = tmp_path / "in.csv"
     table.write_text("file_name,label\n1.png,dog\n")
     dry = run(workspace, "labels", "import", str(table), "--dry-run", "--annotator", "eve")
