@@ -125,7 +125,7 @@ def test_options_named_in_sentences_exist(page: Path):
     named = {
         spelling
         for span in re.findall(r"`([^`\n]+)`", prose)
-        if not re.match(r"\S*(python|pytest|torchrun|ruff|sh) ", span)
+        if not re.match(r"\S*(python|pytest|torchrun|ruff|sh|\.py) ", span)
         for spelling in SPELLING.findall(span)
     }
     assert named - known_options() - OF_OTHER_PROGRAMS == set()
