@@ -21,7 +21,13 @@ TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").glob("*.md"))]
 CHECKERS = ("ruff", "lint-imports", "pyright", "cd", "git", "sh")
 """Other programs, whose arguments are not checked here."""
-OF_OTHER_PROGRAMS = {"--nproc-per-node", "--shard", "--record-durations", "--photos"}
+OF_OTHER_PROGRAMS = {
+    "--nproc-per-node",
+    "--shard",
+    "--record-durations",
+    "--photos",
+    "--photographs",
+}
 """Options of torchrun, of the tests and of benchmarks that sentences name."""
 SPELLING = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
