@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from dgaal_cli.data.decoders.base import DecodedImage
+from dgaal_cli.data.decoders.registry import not_an_image
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,7 +20,9 @@ _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _NODATA = 262, 258, 339, 42113
 """Tags of TIFF; the last is GDAL's."""
 _SIGNED, _FLOAT = 2, 3
 """Values of the tag SampleFormat."""
-_ORIENTATION = 274
+_ORIENTATION, _PLANAR = 274, 284
+_PLANES = 2
+"""Value of the tag PlanarConfiguration: one plane for each channel."""
 _STORED = {
     "I;16": "<u2",
     "I;16B": ">u2",
@@ -58,6 +61,9 @@ def read_header(image: "Image.Image") -> Header | None:
     """Return the header of an opened image that is not loaded; None if Pillow's pixels are right.
 
     A transparent value of 2 or 4 bits is corrected in ``image.info``.
+
+    Raises:
+        UnreadableImageError: Pillow cannot read the samples.
     """
     if image.format == "TIFF":
         return _tiff_header(image)
@@ -172,6 +178,9 @@ def _tiff_header(image: "Image.Image") -> Header | None:
     is_white_zero: bool = tags.get(_PHOTOMETRIC) == 0
     nodata = parse_nodata(tags.get(_NODATA))
     raw = _raw_mode(image)
+    if bits > 8 and tags.get(_PLANAR) == _PLANES and (len(raw) == 1 or image.mode == "RGBA"):
+        # Pillow takes the bytes of a plane for samples of 8 bits, or loses low bytes beside alpha.
+        raise not_an_image()
     if image.mode in ("RGB", "RGBA") and raw[-3:] in _LOW_ORDER:
         return Header(16, (0, 65535), nodata=nodata, color=raw)
     if image.mode.startswith(("I", "F")):

@@ -52,6 +52,30 @@ def test_packed_integers_of_each_depth_use_all_levels(bits: int) -> None:
     np.testing.assert_array_equal(found, exact)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits"])
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_planes_of_color_are_the_colors_of_interleaved_samples(
+    dtype: type, bands: int, compression: str | None, order: str
+) -> None:
+    top = np.iinfo(dtype).max
+    colors = [ramp(top, dtype), ramp(top, dtype).T, ramp(top // 2, dtype), ramp(top, dtype)[::-1]]
+    options = {"extrasamples": ["unassalpha"]} if bands == 4 else {}
+    found, expected = (
+        written(
+            np.stack(colors[:bands], axis=axis),
+            photometric="rgb",
+            planarconfig=planes,
+            compression=compression,
+            byteorder=order,
+            **options,
+        )
+        for axis, planes in ((0, "separate"), (2, "contig"))
+    )
+    np.testing.assert_array_equal(decode(found), decode(expected))
+
+
 @pytest.mark.parametrize("compression", ["zstd", "lzma", "lerc", "webp", "packbits", "deflate"])
 def test_compressed_and_tiled_files_are_read(compression: str) -> None:
     samples = np.stack([ramp(255, np.uint8)] * 3, axis=2)
